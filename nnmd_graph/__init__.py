@@ -1,0 +1,48 @@
+"""Behler-Parrinello and graph neural network potentials on PyTorch Geometric.
+
+    import nnmd_graph as ng
+
+    dataset = ng.AtomsDataset.read("li.extxyz", cutoff=5.0)
+    train, val, test = dataset.split(train=0.8, val=0.1, test=0.1, seed=0)
+    potential = ng.Potential(ng.BPNN(ng.ACSF.auto(species=dataset.species, cutoff=5.0)))
+    ng.Trainer(max_epochs=200, seed=0).fit(potential, train, val)
+    print(ng.evaluate(potential, test))
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from nnmd_graph.calculators.ase import NNMDCalculator
+from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.evaluation.evaluate import evaluate
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.neighbors import radius_graph
+from nnmd_graph.models.energy_model import BPNN, EnergyModel
+from nnmd_graph.models.potential import Potential
+from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5
+from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.trainer import Trainer
+
+try:
+    __version__ = version("nnmd-graph")
+except PackageNotFoundError:  # a source tree that is not installed
+    __version__ = "0.0.0"
+
+__all__ = [
+    "ACSF",
+    "BPNN",
+    "G1",
+    "G2",
+    "G3",
+    "G4",
+    "G5",
+    "AtomicGraph",
+    "AtomsDataset",
+    "EnergyForcesLoss",
+    "EnergyModel",
+    "NNMDCalculator",
+    "Potential",
+    "Trainer",
+    "evaluate",
+    "radius_graph",
+]

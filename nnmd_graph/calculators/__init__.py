@@ -1,0 +1,5 @@
+"""Molecular-dynamics engines that a `Potential` drives: ASE."""
+
+from nnmd_graph.calculators.ase import NNMDCalculator
+
+__all__ = ["NNMDCalculator"]

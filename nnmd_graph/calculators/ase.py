@@ -1,0 +1,194 @@
+"""The ASE calculator: `atoms.calc = NNMDCalculator("model.pt")`."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.data import chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from nnmd_graph.graph import AtomicGraph
+from nnmd_graph.models import Potential
+
+
+class NNMDCalculator(Calculator):
+    """Energy, forces and stress of a `Potential` for ASE: MD, relaxations, phonons, anything.
+
+    The neighbour list is made at `cutoff + skin` and kept while no atom has moved more than
+    skin/2 since: two atoms that were further apart than cutoff + skin are then still further
+    apart than the cutoff, and the model gives nothing for the edges in between. So the skin
+    changes how long a step takes and never the numbers (Verlet, Phys. Rev. 159, 98 (1967)).
+
+    Forces and stress come with every evaluation, whichever property is asked for.
+
+    Args:
+        potential: a file written by `Potential.save`, or a `Potential`. The calculator works on
+            a copy of its own: training the potential further does not change it.
+        device: where the model runs, "cpu" or "cuda".
+        skin: extra radius of the neighbour list, Å. 0 makes a new list for every new structure.
+        dtype: torch.float32 or torch.float64 (or their names); None keeps the potential's own.
+
+    Attributes:
+        num_rebuilds: how often a neighbour list was made.
+        graph: what was evaluated last; another object for each structure.
+
+    Results: `energy` and `free_energy` (the same) eV; `energies` [N] eV; `forces` [N, 3] eV/Å;
+        `stress` [6] eV/Å^3, xx yy zz yz xz xy, tension positive. Arrays are float64 and new in
+        each call.
+
+    Raises:
+        TypeError: `potential` is neither a path nor a `Potential`.
+        FileNotFoundError: there is no such file.
+        ValueError: negative `skin`, a `dtype` that is not floating point, a missing device; on
+            calculation: no atoms, an element that the potential does not know, positions that are
+            not finite, atoms on top of each other.
+        PropertyNotImplementedError: the stress of a structure whose cell has no volume.
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
+    # The energy does not depend on these, so a change of them keeps the results.
+    ignored_changes = {"initial_charges", "initial_magmoms"}
+
+    def __init__(
+        self,
+        potential: str | os.PathLike[str] | Potential,
+        *,
+        device: str | torch.device = "cpu",
+        skin: float = 0.5,
+        dtype: torch.dtype | str | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= skin < float("inf"):
+            raise ValueError(f"`skin`: expected a length >= 0 in Å, got {skin!r}; 0 is none")
+        self.skin = float(skin)
+        self.potential = _own_copy(potential, _checked_device(device), _checked_dtype(dtype))
+        self.num_rebuilds = 0
+        self.graph: AtomicGraph | None = None
+        self._list_atoms: Atoms | None = None  # the structure that the edges were searched for
+
+    @property
+    def cutoff(self) -> float:
+        """Cutoff of the model in Å, without the skin."""
+        return float(self.potential.cutoff)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Evaluate the potential for `atoms` and fill `results` (called by ASE)."""
+        super().calculate(atoms, properties, system_changes)
+        self.results = {}
+        if self.atoms is None:
+            raise ValueError("`atoms`: expected a structure, got None; give one")
+        has_volume = bool(self.atoms.cell.volume > 0)
+        if "stress" in properties and not has_volume:
+            raise PropertyNotImplementedError(
+                "`atoms`: expected a cell with a volume, got none; there is no stress without it, "
+                "ask for energy and forces only"
+            )
+        self.graph = self._graph_of(self.atoms)
+        output = self.potential(self.graph, forces=True, stress=has_volume)
+        self.results = _results(output, has_volume)
+
+    def _graph_of(self, atoms: Atoms) -> AtomicGraph:
+        """A graph of `atoms`, with the edges of the last one where the skin allows it."""
+        if self.graph is None or self._needs_new_edges(atoms):
+            self._check_elements(atoms)
+            graph = AtomicGraph.from_atoms(
+                atoms,
+                self.cutoff + self.skin,
+                dtype=self.potential.dtype,
+                device=self.potential.device,
+            )
+            self._list_atoms = atoms.copy()
+            self.num_rebuilds += 1
+            return graph
+        graph = copy.copy(self.graph)  # shares its tensors with the old graph, which is left alone
+        graph.pos = torch.tensor(atoms.positions, dtype=graph.pos.dtype, device=graph.pos.device)
+        return graph
+
+    def _needs_new_edges(self, atoms: Atoms) -> bool:
+        old = self._list_atoms
+        if (
+            old is None
+            or not np.array_equal(atoms.numbers, old.numbers)
+            or not np.array_equal(atoms.cell.array, old.cell.array)
+            or not np.array_equal(atoms.pbc, old.pbc)
+        ):
+            return True
+        squared = ((atoms.positions - old.positions) ** 2).sum(axis=1).max()
+        # Written with `not`, so that a NaN position asks for a new list, which then refuses it.
+        return not squared <= (0.5 * self.skin) ** 2
+
+    def _check_elements(self, atoms: Atoms) -> None:
+        if len(atoms) == 0:
+            raise ValueError("`atoms`: expected at least one atom, got an empty structure; fill it")
+        unknown = np.flatnonzero(~np.isin(atoms.numbers, list(self.potential.species)))
+        if len(unknown):
+            atom = int(unknown[0])
+            known = ", ".join(chemical_symbols[z] for z in self.potential.species)
+            raise ValueError(
+                f"`atoms`: expected elements that the potential knows ({known}), got "
+                f"{chemical_symbols[atoms.numbers[atom]]} (atom {atom}); take a potential trained "
+                "with that element"
+            )
+
+
+def _results(output: Mapping[str, Any], has_volume: bool) -> dict[str, Any]:
+    """ASE's results out of the potential's: numpy, float64, nothing shared with a tensor."""
+    arrays = {
+        name: np.array(value.detach().cpu().numpy(), dtype=np.float64)
+        for name, value in output.items()
+    }
+    energy = float(arrays["energy"][0])
+    results: dict[str, Any] = {
+        "energy": energy,
+        "free_energy": energy,
+        "energies": arrays["atomic_energy"],
+        "forces": arrays["forces"],
+    }
+    if has_volume:
+        results["stress"] = full_3x3_to_voigt_6_stress(arrays["stress"][0])
+    return results
+
+
+def _own_copy(
+    potential: str | os.PathLike[str] | Potential, device: torch.device, dtype: torch.dtype | None
+) -> Potential:
+    """A potential for evaluation only, in no way tied to the one that the user holds."""
+    if isinstance(potential, Potential):
+        own = copy.deepcopy(potential).to(device)
+    elif isinstance(potential, (str, os.PathLike)):
+        own = Potential.load(potential, device=device)
+    else:
+        raise TypeError(
+            "`potential`: expected the path of a saved potential or a Potential, got "
+            f"{type(potential).__name__}; wrap a model as Potential(model)"
+        )
+    if dtype is not None:
+        own = own.to(dtype)
+    return own.eval().requires_grad_(False)
+
+
+def _checked_device(device: str | torch.device) -> torch.device:
+    device = torch.device(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"`device`: expected one that is there, got {str(device)!r}; use 'cpu'")
+    return device
+
+
+def _checked_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    if isinstance(dtype, str):
+        dtype = getattr(torch, dtype, dtype)
+    if dtype not in (None, torch.float32, torch.float64):
+        raise ValueError(f"`dtype`: expected torch.float32, torch.float64 or None, got {dtype}")
+    return dtype

@@ -1,0 +1,25 @@
+"""Many structures: read, labelled, turned into graphs once, split, and summed up."""
+
+from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.data.duplicates import geometry_groups
+from nnmd_graph.data.reading import read_frames
+from nnmd_graph.data.split import split_indices
+from nnmd_graph.data.statistics import (
+    EnergyStatistics,
+    energy_statistics,
+    fit_isolated_energies,
+    force_rms,
+    neighbor_counts,
+)
+
+__all__ = [
+    "AtomsDataset",
+    "EnergyStatistics",
+    "energy_statistics",
+    "fit_isolated_energies",
+    "force_rms",
+    "geometry_groups",
+    "neighbor_counts",
+    "read_frames",
+    "split_indices",
+]

@@ -1,0 +1,352 @@
+"""AtomsDataset: labelled structures whose graphs are built once."""
+
+import copy
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from itertools import chain
+from typing import Any, overload
+
+import ase
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from nnmd_graph.data.duplicates import geometry_groups
+from nnmd_graph.data.frames import as_list, check_structure, snapshot
+from nnmd_graph.data.label_keys import check_keys, warn_of_unread_labels
+from nnmd_graph.data.progress import track
+from nnmd_graph.data.reading import read_frames
+from nnmd_graph.data.split import split_indices
+from nnmd_graph.graph import AtomicGraph, Labels, radius_graph, read_labels
+from nnmd_graph.graph.neighbors import check_cutoff
+
+LABELS = ("energy", "forces", "stress")
+
+Selector = slice | Sequence[int] | Sequence[bool] | NDArray[Any] | torch.Tensor
+
+
+class AtomsDataset(Dataset[AtomicGraph]):
+    """Structures with energies, forces and stresses, as graphs.
+
+    `dataset[3]` is an `AtomicGraph` with labels, `dataset[:10]` another `AtomsDataset`. A graph is
+    built when it is first asked for, or by `build`, and kept in memory; parts of a data set share
+    the graphs. Labels that a frame lacks are NaN in its graph.
+
+    The energy is `energy` of ASE's calculator, which many DFT readers fill with the value
+    extrapolated to zero electronic width, while the forces are the derivative of the free energy.
+    Where that matters (metals with a large width) take `energy_key="free_energy"`.
+
+    Args:
+        frames: structures; any mix of sizes, elements and periodicities.
+        cutoff: pairs closer than this become edges, Å.
+        energy_key: name of the energy in `atoms.info`, or of a calculator result; default:
+            the calculator's `energy`, else its `free_energy`.
+        forces_key: name of the forces in `atoms.arrays`; default: the calculator's.
+        stress_key: name of the stress (6, 9 or 3x3 numbers, eV/Å^3, tension positive) in
+            `atoms.info`; default: the calculator's.
+        backend: neighbour search, see `radius_graph`.
+        dtype: floating type of the graphs; default: `torch.get_default_dtype()` of now.
+        sources: what to call each frame in messages, e.g. "frame 17 of 'li.extxyz'".
+
+    Raises:
+        ValueError: no frames; a frame without atoms, with positions, a cell or labels that are
+            not finite, with forces of the wrong shape, or periodic without a volume; a key
+            that no frame has; a cutoff that is not positive.
+        TypeError: a frame is not an `ase.Atoms`, the dtype not a floating one.
+
+    Attributes:
+        frames: the structures, list of ase.Atoms: copies, so the caller's are never changed.
+        labels: list of `Labels`, one for each frame.
+        sources: list of str, where each frame came from; errors use it.
+        cutoff: radius that the edges are searched with, Å.
+    """
+
+    def __init__(
+        self,
+        frames: Iterable[ase.Atoms],
+        cutoff: float,
+        *,
+        energy_key: str | None = None,
+        forces_key: str | None = None,
+        stress_key: str | None = None,
+        backend: str = "vesin",
+        dtype: torch.dtype | None = None,
+        sources: Sequence[str] | None = None,
+    ) -> None:
+        self.cutoff = check_cutoff(cutoff)
+        self.backend = backend
+        self.dtype = torch.get_default_dtype() if dtype is None else dtype
+        if not (isinstance(self.dtype, torch.dtype) and self.dtype.is_floating_point):
+            raise TypeError(f"`dtype`: expected a floating dtype of torch, got {dtype!r}")
+        # One atom has no edges, but shows at once whether the backend is known and installed
+        radius_graph(np.zeros((1, 3)), np.zeros((3, 3)), [False] * 3, cutoff, backend=backend)
+        given = as_list(frames)
+        self.sources = _sources(sources, len(given))
+        keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
+
+        self.frames: list[ase.Atoms] = []
+        self.labels: list[Labels] = []
+        for i, atoms in enumerate(track(given, "reading labels")):
+            try:
+                check_structure(atoms)
+                labels = read_labels(atoms, **keys)
+                self.frames.append(snapshot(atoms, labels))
+            except (ValueError, TypeError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"`frames[{i}]`{self._origin(i)}: {error}") from error
+            self.labels.append(labels)
+        check_keys(self.frames, self.labels, keys)
+        warn_of_unread_labels(self.frames, self.labels, keys)
+        self._warn_of_missing_labels()
+        # Parts of this data set hold the same list and look their graphs up by these numbers
+        self._graphs: list[AtomicGraph | None] = [None] * len(self.frames)
+        self._numbers = np.arange(len(self.frames))
+
+    @classmethod
+    def read(
+        cls,
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        cutoff: float,
+        *,
+        index: int | str | slice = ":",
+        format: str | None = None,
+        progress: bool = True,
+        **kwargs: Any,
+    ) -> "AtomsDataset":
+        """Read structures from one file or several: extxyz, traj, ase.db, GPAW, VASP, ...
+
+        Args:
+            path: file name or names; compressed files (.gz, .bz2, .xz) too.
+            cutoff: pairs closer than this become edges, Å.
+            index: which frames of each file, as in `ase.io.read`; default: all.
+            format: ASE's name of the format; default: guessed. See `read_frames`.
+            progress: show a bar when it takes more than two seconds.
+            **kwargs: see `AtomsDataset`.
+
+        Returns:
+            The data set, frames in the order of the files.
+
+        Raises:
+            FileNotFoundError: a file is not there.
+            ValueError: a file cannot be read or holds no frames; what `AtomsDataset` refuses.
+        """
+        check_cutoff(cutoff)  # before minutes of reading
+        paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+        if not paths:
+            raise ValueError("`path`: expected a file name or several, got an empty list")
+        # All names and formats are checked before the first file is read
+        files = [read_frames(p, index=index, format=format) for p in paths]
+        frames, sources = [], []
+        for sourced in track(chain.from_iterable(files), "reading structures", enabled=progress):
+            frames.append(sourced.atoms)
+            sources.append(sourced.source)
+        return cls(frames, cutoff, sources=sources, **kwargs)
+
+    # ------------------------------------------------------------------------- looking into it
+    @property
+    def species(self) -> tuple[int, ...]:
+        """Atomic numbers of the elements that occur, sorted."""
+        if not hasattr(self, "_species"):
+            found: set[int] = set()
+            for atoms in self.frames:
+                found.update(np.unique(atoms.numbers).tolist())
+            self._species = tuple(sorted(found))
+        return self._species
+
+    def has(self, label: str) -> int:
+        """Count the frames that have a label.
+
+        Args:
+            label: "energy", "forces" or "stress".
+
+        Raises:
+            ValueError: there is no such label.
+        """
+        if label not in LABELS:
+            close = get_close_matches(str(label), LABELS, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"`label`: expected one of {list(LABELS)}, got {label!r}{hint}")
+        return sum(getattr(labels, label) is not None for labels in self.labels)
+
+    def __len__(self) -> int:
+        """Number of structures."""
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        """What is in it, on one line."""
+        elements = " ".join(chemical_symbols[z] for z in self.species)
+        labels = ", ".join(f"{label} {self.has(label)}" for label in LABELS)
+        return (
+            f"{type(self).__name__}({len(self)} frames of {elements or 'nothing'}, "
+            f"cutoff {self.cutoff:g} Å, {labels})"
+        )
+
+    # ---------------------------------------------------------------------------------- graphs
+    @overload
+    def __getitem__(self, index: int) -> AtomicGraph: ...
+    @overload
+    def __getitem__(self, index: Selector) -> "AtomsDataset": ...
+    def __getitem__(self, index: Any) -> "AtomicGraph | AtomsDataset":
+        """Give the graph of one frame, or the data set of several.
+
+        The tensors of a graph are those in memory; the graph around them is a copy, so that
+        `dataset[0].to("cuda")` leaves the data set where it is.
+
+        Args:
+            index: an int; a slice, a list or array of numbers, or a mask.
+
+        Raises:
+            IndexError: out of range.
+            ValueError: the graph cannot be built, e.g. because two atoms are on top of each other.
+            TypeError: `index` is none of these.
+        """
+        if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"`index`: expected a frame of {len(self)}, got {index}")
+            return copy.copy(self._graph(int(index) % len(self)))
+        return self._part(_positions(index, len(self)))
+
+    def __iter__(self) -> Iterator[AtomicGraph]:
+        """Go through the graphs."""
+        return (self[i] for i in range(len(self)))
+
+    def build(self, progress: bool = True) -> "AtomsDataset":
+        """Build all graphs now.
+
+        Args:
+            progress: show a bar when it takes more than two seconds.
+
+        Returns:
+            The data set itself.
+
+        Raises:
+            ValueError: a graph cannot be built, e.g. because two atoms are on top of each other.
+        """
+        for i in track(range(len(self)), "building graphs", enabled=progress):
+            self._graph(i)
+        return self
+
+    def split(
+        self,
+        train: float,
+        val: float,
+        test: float = 0,
+        *,
+        seed: int = 0,
+        groups: str | Sequence[Any] | None = None,
+    ) -> "tuple[AtomsDataset, AtomsDataset, AtomsDataset]":
+        """Draw three disjoint parts at random; the same seed draws the same parts.
+
+        Frames that show the same structure, or follow each other closely in a simulation, make
+        the test too easy if some of them are trained on; `groups` keeps them together.
+
+        Args:
+            train: fraction (float) or number (int) of frames; so are `val` and `test`. Fractions
+                that sum to 1 use every frame; an explicit 0 leaves a part empty.
+            val: see `train`.
+            test: see `train`.
+            seed: of the random draw.
+            groups: None (each frame on its own); "geometry" (equal structures stay together, also
+                wrapped, rotated or renumbered ones, see `geometry_groups`); any other str: a key
+                of `atoms.info`, e.g. "config_type"; or a label for each frame. With groups the
+                sizes are as close to the wanted ones as the groups allow.
+
+        Returns:
+            Training, validation and test set, frames in their old order.
+
+        Raises:
+            ValueError: the parts are larger than the set, or one would be empty; there is no such
+                key.
+            TypeError: fractions and numbers are mixed.
+        """
+        labels = self._group_labels(groups) if isinstance(groups, str) else groups
+        parts = split_indices(len(self), train, val, test, seed=seed, groups=labels)
+        a, b, c = (self._part(part) for part in parts)
+        return a, b, c
+
+    def _group_labels(self, groups: str) -> Sequence[Any]:
+        if groups == "geometry":
+            graphs = track(self, "comparing structures", total=len(self))
+            return geometry_groups(graphs).tolist()
+        values = [atoms.info.get(groups) for atoms in self.frames]
+        if all(value is None for value in values):
+            keys = sorted({key for atoms in self.frames for key in atoms.info})
+            close = get_close_matches(groups, ["geometry", *keys], n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(
+                f"`groups`: expected 'geometry' or a key of `atoms.info` ({keys}), got {groups!r}"
+                f"{hint}"
+            )
+        # A frame without the key is a group of its own; str, since a value may be an array
+        return [f"={v}" if v is not None else f"#{i}" for i, v in enumerate(values)]
+
+    def _part(self, positions: NDArray[np.int64]) -> "AtomsDataset":
+        part = copy.copy(self)
+        part.__dict__.pop("_species", None)
+        part.frames = [self.frames[i] for i in positions]
+        part.labels = [self.labels[i] for i in positions]
+        part.sources = [self.sources[i] for i in positions]
+        part._numbers = self._numbers[positions]
+        return part
+
+    def _graph(self, i: int) -> AtomicGraph:
+        number = int(self._numbers[i])
+        graph = self._graphs[number]
+        if graph is None:
+            try:
+                graph = AtomicGraph.from_atoms(
+                    self.frames[i],
+                    self.cutoff,
+                    backend=self.backend,
+                    dtype=self.dtype,
+                    labels=self.labels[i],
+                )
+            except ValueError as error:
+                raise ValueError(f"`frames[{i}]`{self._origin(i)}: {error}") from error
+            self._graphs[number] = graph
+        return graph
+
+    def _origin(self, i: int) -> str:
+        return f" ({self.sources[i]})" if self.sources[i] else ""
+
+    def _warn_of_missing_labels(self) -> None:
+        missing = {label: len(self) - self.has(label) for label in LABELS}
+        parts = [f"{n} have no {label}" for label, n in missing.items() if 0 < n < len(self)]
+        if parts:
+            warnings.warn(
+                f"`frames`: of {len(self)} frames {', '.join(parts)}; what is there is used",
+                stacklevel=3,
+            )
+
+
+def _positions(index: Any, length: int) -> NDArray[np.int64]:
+    """Turn a slice, numbers or a mask into numbers from 0 to length - 1."""
+    if isinstance(index, slice):
+        return np.arange(length)[index]
+    array = index.cpu().numpy() if isinstance(index, torch.Tensor) else np.asarray(index)
+    if array.ndim == 1 and array.dtype == bool:
+        if len(array) != length:
+            raise IndexError(f"`index`: expected a mask of {length} frames, got {len(array)}")
+        return np.flatnonzero(array)
+    if array.ndim != 1 or not (array.size == 0 or np.issubdtype(array.dtype, np.integer)):
+        raise TypeError(
+            f"`index`: expected an int, a slice, a list of ints or a mask, got {index!r}"
+        )
+    array = array.astype(np.int64)
+    outside = array[(array < -length) | (array >= length)]
+    if len(outside):
+        raise IndexError(f"`index`: expected frames of {length}, got {outside[0]}")
+    return array % length if length else array
+
+
+def _sources(sources: Sequence[str] | None, num_frames: int) -> list[str]:
+    names = [""] * num_frames if sources is None else list(sources)
+    if len(names) != num_frames:
+        raise ValueError(
+            f"`sources`: expected one for each of {num_frames} frames, got {len(names)}"
+        )
+    return names

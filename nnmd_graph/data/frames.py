@@ -1,0 +1,89 @@
+"""Structures at the door of a data set: checked, then copied."""
+
+import copy
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import ase
+import numpy as np
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from nnmd_graph.graph import Labels
+
+
+def as_list(frames: Any) -> list[Any]:
+    """List the structures that the caller handed in.
+
+    Raises:
+        TypeError: a single structure, a file name, or nothing that can be listed.
+        ValueError: there are none.
+    """
+    if isinstance(frames, ase.Atoms):
+        raise TypeError("`frames`: expected several ase.Atoms, got a single one; pass [atoms]")
+    if isinstance(frames, (str, os.PathLike)):
+        raise TypeError(
+            f"`frames`: expected ase.Atoms, got the name {str(frames)!r}; "
+            "use AtomsDataset.read(path, cutoff)"
+        )
+    if not isinstance(frames, Iterable):
+        raise TypeError(f"`frames`: expected several ase.Atoms, got {type(frames).__name__}")
+    given = list(frames)
+    if not given:
+        raise ValueError("`frames`: expected at least one structure, got none")
+    return given
+
+
+def check_structure(atoms: Any) -> None:
+    """Find now, before hours of work, what would make a graph impossible.
+
+    Raises:
+        TypeError: not an `ase.Atoms`.
+        ValueError: no atoms, dummy atoms, numbers that are not finite, or a periodic direction
+            without a volume.
+    """
+    if not isinstance(atoms, ase.Atoms):
+        raise TypeError(
+            f"expected an ase.Atoms, got {type(atoms).__name__}; read files with AtomsDataset.read"
+        )
+    if len(atoms) == 0:
+        raise ValueError("expected at least one atom, got a structure without atoms; remove it")
+    for name, array in (("positions", atoms.positions), ("cell", atoms.cell.array)):
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            what = f"atom {bad[0, 0]}" if name == "positions" else f"vector {bad[0, 0]}"
+            raise ValueError(
+                f"`{name}`: expected finite numbers in Å, got {array[bad[0, 0]].tolist()} for "
+                f"{what}; repair or remove the frame"
+            )
+    if atoms.numbers.min() < 1:
+        raise ValueError(
+            f"`numbers`: expected elements, got the dummy atom X (atomic number "
+            f"{atoms.numbers.min()}) as atom {atoms.numbers.argmin()}; remove it"
+        )
+    periodic = atoms.cell.array[atoms.pbc]
+    if np.linalg.matrix_rank(periodic) < len(periodic):
+        raise ValueError(
+            f"`cell`: expected vectors that span a volume in the periodic directions "
+            f"{atoms.pbc.tolist()}, got {atoms.cell.array.tolist()}; set the cell, or `pbc` to "
+            "False where the structure does not repeat"
+        )
+
+
+def snapshot(atoms: ase.Atoms, labels: Labels) -> ase.Atoms:
+    """Copy a frame with its results, so that what the caller does to it later changes nothing."""
+    frame = atoms.copy()
+    if isinstance(atoms.calc, SinglePointCalculator):
+        frame.calc = copy.copy(atoms.calc)
+        frame.calc.results = dict(atoms.calc.results)
+    elif atoms.calc is not None:  # a live calculator would go on to other structures
+        stress = labels.stress
+        frame.calc = SinglePointCalculator(
+            frame,
+            energy=labels.energy,
+            forces=labels.forces,
+            stress=None if stress is None else full_3x3_to_voigt_6_stress(stress),
+        )
+    assert isinstance(frame, ase.Atoms)
+    return frame

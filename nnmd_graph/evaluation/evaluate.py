@@ -1,0 +1,184 @@
+"""Errors of a potential on a data set: `print(evaluate(potential, test))`."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import torch
+from torch_geometric.loader import DataLoader
+
+from nnmd_graph.data import AtomsDataset
+from nnmd_graph.data.progress import track
+from nnmd_graph.evaluation.batching import BatchSampler
+from nnmd_graph.evaluation.metrics import Metrics, check_labelled
+from nnmd_graph.evaluation.predictions import Array, Predictions
+from nnmd_graph.graph import AtomicGraph, volume
+from nnmd_graph.models import Potential
+
+NO_GROUP = "(none)"
+"""Name of the group of frames that name none."""
+
+
+def evaluate(
+    potential: Potential,
+    dataset: AtomsDataset | Sequence[AtomicGraph],
+    *,
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+    groups: str | None = None,
+) -> Metrics:
+    """Mean absolute and root mean square errors of energy, forces and stress.
+
+    Labels that are missing are left out, and kinds that the data set has nothing of have no keys.
+    The sums run in float64.
+
+    Args:
+        potential: the model; it is left as it was (device, dtype, training mode).
+        dataset: an `AtomsDataset`, or graphs made with a cutoff that is not below the potential's.
+        batch_size: structures at once; None fills batches up to a size that fits the memory.
+        device: where to compute; None for where the potential is.
+        progress: show a bar once it has taken two seconds.
+        groups: key in the frames' `info`, e.g. "config_type"; the errors of each group of
+            structures then come under the key "groups" too.
+
+    Returns:
+        A dict that prints as a table, see `Metrics`.
+
+    Raises:
+        ValueError: no structures, no labels at all, a group key that no frame has; what the
+            potential refuses (unknown elements, a cutoff that is too small).
+        TypeError: `dataset` holds something else than graphs.
+    """
+    predictions = _predict(
+        potential, dataset, batch_size, device, progress, groups, only_labelled=True
+    )
+    return Metrics.of(predictions)
+
+
+def predict(
+    potential: Potential,
+    dataset: AtomsDataset | Sequence[AtomicGraph],
+    *,
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+    groups: str | None = None,
+) -> Predictions:
+    """Energy, forces and stress of every structure, labelled or not, beside the labels.
+
+    Arguments and errors as for `evaluate`; a data set without labels is fine.
+    """
+    return _predict(potential, dataset, batch_size, device, progress, groups, only_labelled=False)
+
+
+def _predict(
+    potential: Potential,
+    dataset: AtomsDataset | Sequence[AtomicGraph],
+    batch_size: int | None,
+    device: str | torch.device | None,
+    progress: bool,
+    groups: str | None,
+    *,
+    only_labelled: bool,
+) -> Predictions:
+    if len(dataset) == 0:
+        raise ValueError("`dataset`: expected one structure or more, got none; check the file")
+    names = None if groups is None else _group_names(dataset, groups)
+    if isinstance(dataset, AtomsDataset):
+        dataset.build(progress=progress)
+    elif not all(isinstance(graph, AtomicGraph) for graph in dataset):
+        raise TypeError(
+            f"`dataset`: expected an AtomsDataset or graphs, got {type(dataset[0]).__name__} in a "
+            f"{type(dataset).__name__}; make AtomsDataset(frames, cutoff=potential.cutoff)"
+        )
+    reference = _references(dataset)
+    if only_labelled:  # before minutes of work for nothing
+        check_labelled(reference["energy"], reference["forces"], reference["stress"])
+    batches = list(BatchSampler(dataset, batch_size))
+    loader = DataLoader(dataset, batch_sampler=batches)
+    with _ready(potential, device) as model:
+        parts = [
+            _predict_batch(model, batch, only_labelled)
+            for batch in track(loader, "evaluating", total=len(batches), enabled=progress)
+        ]
+    predicted = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    num_atoms = reference["num_atoms"]
+    has_volume = reference["volume"][:, None, None] > 0  # there is no stress without one
+    return Predictions(
+        num_atoms=num_atoms,
+        z=reference["z"],
+        energy_ref=reference["energy"] / num_atoms,
+        energy_pred=predicted["energy"] / num_atoms,
+        forces_ref=reference["forces"],
+        forces_pred=predicted["forces"],
+        stress_ref=np.where(has_volume, reference["stress"], np.nan),
+        stress_pred=np.where(has_volume, predicted["stress"], np.nan),
+        groups=names,
+    )
+
+
+def _predict_batch(potential: Potential, batch: Any, only_labelled: bool) -> dict[str, Array]:
+    """Predictions of one batch in float64; NaN for what was not computed."""
+    asked = {
+        name: not only_labelled or (name in batch and bool(torch.isfinite(batch[name]).any()))
+        for name in ("forces", "stress")
+    }
+    output = potential(batch, **asked)
+    arrays = {"energy": _float64(output["energy"])}
+    for name, shape in (("forces", (batch.num_nodes, 3)), ("stress", (batch.num_graphs, 3, 3))):
+        arrays[name] = _float64(output[name]) if asked[name] else np.full(shape, np.nan)
+    return arrays
+
+
+def _references(dataset: AtomsDataset | Sequence[AtomicGraph]) -> dict[str, Any]:
+    """Labels of all structures, NaN where missing, with sizes, elements and volumes."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("z", "energy", "forces", "stress")}
+    num_atoms, volumes = [], []
+    for index in range(len(dataset)):
+        graph = dataset[index]
+        num_atoms.append(graph.num_nodes)
+        volumes.append(_float64(volume(graph.cell)))
+        columns["z"].append(graph.z.cpu().numpy())
+        shapes = {"energy": (1,), "forces": (graph.num_nodes, 3), "stress": (1, 3, 3)}
+        for name, shape in shapes.items():
+            columns[name].append(_float64(graph[name]) if name in graph else np.full(shape, np.nan))
+    arrays = {name: np.concatenate(column) for name, column in columns.items()}
+    return arrays | {"num_atoms": np.array(num_atoms), "volume": np.concatenate(volumes)}
+
+
+def _float64(value: torch.Tensor) -> Array:
+    return value.detach().cpu().double().numpy()
+
+
+def _group_names(dataset: Any, key: str) -> tuple[str, ...]:
+    frames = getattr(dataset, "frames", None)
+    if frames is None:
+        raise ValueError(
+            "`groups`: expected frames that name their group, got graphs; give an AtomsDataset"
+        )
+    if not any(key in atoms.info for atoms in frames):
+        keys = sorted({str(name) for atoms in frames for name in atoms.info})
+        close = get_close_matches(key, keys, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"`groups`: expected a key of `atoms.info` ({keys}), got {key!r}{hint}")
+    return tuple(str(atoms.info.get(key, NO_GROUP)) for atoms in frames)
+
+
+@contextlib.contextmanager
+def _ready(potential: Potential, device: str | torch.device | None) -> Iterator[Potential]:
+    """The potential in evaluation mode on `device`; the one given gets its modes back."""
+    if device is not None and torch.device(device) != potential.device:
+        potential = copy.deepcopy(potential).to(device)
+    modes = {module: module.training for module in potential.modules()}
+    potential.eval()
+    try:
+        yield potential
+    finally:
+        for module, training in modes.items():
+            module.training = training

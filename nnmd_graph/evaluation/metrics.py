@@ -1,0 +1,138 @@
+"""Error measures, in the units in which the field compares them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.evaluation.predictions import Array, Predictions
+from nnmd_graph.units import MEV
+
+UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
+
+
+class Metrics(dict[str, Any]):
+    """Errors of a potential on a data set; a dict that prints as a table.
+
+    Keys (only where there are labels):
+        energy_mae, energy_rmse: of the energy per atom, meV/atom.
+        forces_mae, forces_rmse: over all components of all atoms, meV/Å.
+        stress_mae, stress_rmse: over the nine components, meV/Å^3.
+        forces_mae_per_element, forces_rmse_per_element: {"Cu": ..., ...}, meV/Å.
+        groups: {name: Metrics} where groups were asked for.
+        num_structures, num_atoms: how large the data set is.
+    """
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> Metrics:
+        """Compute the errors.
+
+        Raises:
+            ValueError: there is not one label.
+        """
+        check_labelled(predictions.energy_ref, predictions.forces_ref, predictions.stress_ref)
+        metrics = cls._errors(predictions)
+        if predictions.groups is not None:
+            metrics["groups"] = {
+                group: cls._errors(predictions.of_group(group))
+                for group in sorted(set(predictions.groups))
+            }
+        return metrics
+
+    @classmethod
+    def _errors(cls, predictions: Predictions) -> Metrics:
+        metrics = cls()
+        for kind in UNITS:
+            reference = getattr(predictions, f"{kind}_ref")
+            error = getattr(predictions, f"{kind}_pred") - reference
+            # Only a missing label excuses: a prediction that is NaN makes the measure NaN.
+            metrics._add(kind, "", error[np.isfinite(reference)])
+        labelled = np.isfinite(predictions.forces_ref).all(axis=1)
+        error = predictions.forces_pred - predictions.forces_ref
+        for z in np.unique(predictions.z[labelled]):
+            rows = error[labelled & (predictions.z == z)]
+            metrics._add("forces", chemical_symbols[z], rows)
+        metrics["num_structures"] = len(predictions.num_atoms)
+        metrics["num_atoms"] = len(predictions.z)
+        return metrics
+
+    def _add(self, kind: str, element: str, error: Array) -> None:
+        if error.size == 0:
+            return
+        values = {
+            f"{kind}_mae": float(np.abs(error).mean() / MEV),
+            f"{kind}_rmse": float(np.sqrt((error**2).mean()) / MEV),
+        }
+        for key, value in values.items():
+            if element:
+                self.setdefault(f"{key}_per_element", {})[element] = value
+            else:
+                self[key] = value
+
+    def rows(self) -> list[tuple[str, float, float, str]]:
+        """The table: (label, MAE, RMSE, unit), forces of the elements below those of all."""
+        rows = []
+        for kind, unit in UNITS.items():
+            if f"{kind}_mae" not in self:
+                continue
+            rows.append((kind, self[f"{kind}_mae"], self[f"{kind}_rmse"], unit))
+            elements = self.get(f"{kind}_mae_per_element", {})
+            if len(elements) > 1:
+                rmse = self[f"{kind}_rmse_per_element"]
+                rows += [(f"  {name}", elements[name], rmse[name], unit) for name in elements]
+        return rows
+
+    def __str__(self) -> str:
+        lines = [f"{'':12}{'MAE':>10}{'RMSE':>10}"]
+        for label, mae, rmse, unit in self.rows():
+            lines.append(f"{label:12}{number(mae):>10}{number(rmse):>10}  {unit}")
+        lines.append(f"{self['num_structures']} structures, {self['num_atoms']} atoms")
+        if "groups" in self:
+            lines += ["", *_group_table(self["groups"])]
+        return "\n".join(lines)
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the numbers as JSON."""
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(self, indent=2) + "\n", encoding="utf-8")
+        return Path(path)
+
+
+def check_labelled(*references: Array) -> None:
+    """Refuse a data set that has not one label, i.e. arrays of NaN only."""
+    if not any(np.isfinite(reference).any() for reference in references):
+        raise ValueError(
+            "`dataset`: expected labels to compare with, got structures without energy, forces and "
+            "stress; name the keys that hold them (`energy_key=`, `forces_key=`, `stress_key=`), "
+            "or use `predict`"
+        )
+
+
+def number(value: float) -> str:
+    """Three digits that count, and no exponent for the sizes that errors have."""
+    if not np.isfinite(value) or value == 0:
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
+
+
+def _group_table(groups: Mapping[str, Metrics]) -> list[str]:
+    kinds = [kind for kind in UNITS if any(f"{kind}_mae" in m for m in groups.values())]
+    width = max(len("group"), *(len(name) for name in groups)) + 2
+    head = f"{'':{width}}{'':>10}" + "".join(f"{f'{kind} {UNITS[kind]}':>20}" for kind in kinds)
+    below = f"{'group':{width}}{'structures':>10}" + f"{'MAE':>10}{'RMSE':>10}" * len(kinds)
+    lines = [head, below]
+    for name, metrics in groups.items():
+        line = f"{name:{width}}{metrics['num_structures']:>10}"
+        for kind in kinds:
+            for measure in ("mae", "rmse"):
+                value = metrics.get(f"{kind}_{measure}")
+                line += f"{'-' if value is None else number(value):>10}"
+        lines.append(line)
+    return lines

@@ -1,0 +1,101 @@
+"""Predictions of a potential beside the labels, for a whole data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from nnmd_graph.evaluation.files import replacing
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Labels (`_ref`) and predictions (`_pred`) of B structures with N atoms in all, in float64.
+
+    A label that is missing is NaN, and so is a prediction that was not asked for.
+
+    Shapes:
+        num_atoms [B], z [N]; energy_* [B] eV/atom; forces_* [N, 3] eV/Å; stress_* [B, 3, 3]
+        eV/Å^3, tension positive; groups: a name for each structure, or None.
+    """
+
+    num_atoms: NDArray[np.int64]
+    z: NDArray[np.int64]
+    energy_ref: Array
+    energy_pred: Array
+    forces_ref: Array
+    forces_pred: Array
+    stress_ref: Array
+    stress_pred: Array
+    groups: tuple[str, ...] | None = None
+
+    @property
+    def structure(self) -> NDArray[np.int64]:
+        """Number of the structure that each atom belongs to, [N]."""
+        return np.repeat(np.arange(len(self.num_atoms)), self.num_atoms)
+
+    def of_group(self, group: str) -> Predictions:
+        """The structures of one group."""
+        if self.groups is None or group not in self.groups:
+            known = sorted(set(self.groups or ()))
+            raise ValueError(f"`group`: expected one of {known}, got {group!r}")
+        chosen = np.array([name == group for name in self.groups])
+        atoms = chosen[self.structure]
+        per_atom = ("z", "forces_ref", "forces_pred")
+        arrays = {
+            field.name: getattr(self, field.name)[atoms if field.name in per_atom else chosen]
+            for field in fields(self)
+            if field.name != "groups"
+        }
+        return Predictions(**arrays, groups=(group,) * int(chosen.sum()))
+
+    def write(self, path: str | os.PathLike[str], frames: Sequence[Atoms]) -> Path:
+        """Write the structures with labels and predictions side by side as extxyz.
+
+        The keys are predicted_energy (eV, of the whole structure), predicted_forces,
+        predicted_stress, and reference_* for the labels: no program takes one of them for DFT
+        data by itself.
+
+        Args:
+            path: file to write; with the ending .gz it is compressed.
+            frames: the structures that were predicted, in the same order (`dataset.frames`).
+
+        Raises:
+            ValueError: `frames` are other structures than the predicted ones.
+        """
+        if [len(atoms) for atoms in frames] != self.num_atoms.tolist():
+            raise ValueError(
+                f"`frames`: expected the {len(self.num_atoms)} predicted structures, in order, "
+                f"got {len(frames)} structures of other sizes; give `dataset.frames`"
+            )
+        ends = np.cumsum(self.num_atoms)
+        written = [
+            self._labelled(atoms, index, slice(end - len(atoms), end))
+            for index, (atoms, end) in enumerate(zip(frames, ends, strict=True))
+        ]
+        with replacing(path) as temporary:
+            ase.io.write(temporary, written, format="extxyz", parallel=False)
+        return Path(path)
+
+    def _labelled(self, atoms: Atoms, index: int, rows: slice) -> Atoms:
+        atoms = atoms.copy()  # without its calculator, which would be written as `energy`
+        for prefix, suffix in (("predicted", "pred"), ("reference", "ref")):
+            energy = getattr(self, f"energy_{suffix}")[index] * len(atoms)
+            forces = getattr(self, f"forces_{suffix}")[rows]
+            stress = getattr(self, f"stress_{suffix}")[index]
+            if np.isfinite(energy):
+                atoms.info[f"{prefix}_energy"] = float(energy)
+            if np.isfinite(forces).all():
+                atoms.arrays[f"{prefix}_forces"] = forces
+            if np.isfinite(stress).all():
+                atoms.info[f"{prefix}_stress"] = stress
+        return atoms

@@ -1,0 +1,174 @@
+"""A page about one training run that opens anywhere: numbers, plots, settings, versions."""
+
+from __future__ import annotations
+
+import base64
+import html
+import importlib.metadata
+import io
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from matplotlib.figure import Figure
+
+from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.evaluation.metrics import UNITS, Metrics, number
+
+PACKAGES = ("nnmd-graph", "torch", "torch-geometric", "ase", "numpy", "vesin", "lightning-fabric")
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
+       color: #222; background: #fff; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; border-bottom: 1px solid #ddd; }
+table { border-collapse: collapse; margin: 0.5rem 0 1rem; }
+th, td { padding: 0.25rem 0.9rem; text-align: right; border-bottom: 1px solid #eee;
+         font-variant-numeric: tabular-nums; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 2px solid #999; }
+td.unit { text-align: left; color: #666; } tr.part td:first-child { padding-left: 2rem; }
+figure { margin: 1rem 0; } figcaption { color: #555; } img { max-width: 100%; }
+pre { background: #f6f6f4; padding: 0.8rem; overflow-x: auto; font-size: 0.85rem; }
+.scroll { overflow-x: auto; }
+"""
+
+
+def write_report(
+    folder: str | os.PathLike[str],
+    *,
+    metrics: Mapping[str, Metrics] | None = None,
+    figures: Mapping[str, Figure | str | os.PathLike[str]] | None = None,
+    config: Mapping[str, Any] | str | None = None,
+    facts: Mapping[str, object] | None = None,
+    title: str = "Training report",
+) -> Path:
+    """Write `folder`/report.html, one file with everything in it.
+
+    Args:
+        folder: the folder of the run; it is made if it is not there.
+        metrics: errors for each data set, e.g. {"validation": ..., "test": ...}.
+        figures: {caption: figure, or path of a .png or .svg}; None takes each .png in the folder.
+        config: the settings, as a mapping or as text; None takes config.yaml in the folder, if any.
+        facts: short lines for the top, e.g. {"elements": "Cu", "cutoff": "6 Å"}.
+        title: heading of the page.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        FileNotFoundError: a figure is not there.
+    """
+    folder = Path(folder)
+    if figures is None:
+        figures = {path.stem.replace("_", " "): path for path in sorted(folder.glob("*.png"))}
+    if config is None and (folder / "config.yaml").is_file():
+        config = (folder / "config.yaml").read_text(encoding="utf-8")
+    parts = [f"<h1>{html.escape(title)}</h1>"]
+    if facts:
+        parts.append(_pairs(facts))
+    for name, errors in (metrics or {}).items():
+        parts += [f"<h2>Errors: {html.escape(name)}</h2>", _errors(errors)]
+    if figures:
+        parts.append("<h2>Plots</h2>")
+        parts += [_image(caption, figure) for caption, figure in figures.items()]
+    if config is not None:
+        text = config if isinstance(config, str) else _yaml(config)
+        parts += ["<h2>Configuration</h2>", f"<pre>{html.escape(text)}</pre>"]
+    parts += ["<h2>Versions</h2>", _pairs(versions())]
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+    path = folder / "report.html"
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this package and of those that its numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def _errors(metrics: Metrics) -> str:
+    """The errors as a table, and those of the groups as another."""
+    rows = []
+    for label, mae, rmse, unit in metrics.rows():
+        kind = ' class="part"' if label.startswith(" ") else ""
+        rows.append(
+            f"<tr{kind}><td>{html.escape(label.strip())}</td><td>{number(mae)}</td>"
+            f'<td>{number(rmse)}</td><td class="unit">{unit}</td></tr>'
+        )
+    size = f"{metrics['num_structures']} structures, {metrics['num_atoms']} atoms"
+    table = _table("<th></th><th>MAE</th><th>RMSE</th><th></th>", rows)
+    if "groups" in metrics:
+        table += _group_table(metrics["groups"])
+    return f"<p>{size}</p>{table}"
+
+
+def _group_table(groups: Mapping[str, Metrics]) -> str:
+    kinds = [kind for kind in UNITS if any(f"{kind}_mae" in m for m in groups.values())]
+    head = "<th>group</th><th>structures</th>" + "".join(
+        f"<th>{kind} MAE<br>{UNITS[kind]}</th><th>{kind} RMSE<br>{UNITS[kind]}</th>"
+        for kind in kinds
+    )
+    rows = []
+    for name, metrics in groups.items():
+        values = [metrics.get(f"{kind}_{measure}") for kind in kinds for measure in ("mae", "rmse")]
+        cells = "".join(f"<td>{'-' if v is None else number(v)}</td>" for v in values)
+        rows.append(
+            f"<tr><td>{html.escape(name)}</td><td>{metrics['num_structures']}</td>{cells}</tr>"
+        )
+    return _table(head, rows)
+
+
+def _pairs(pairs: Mapping[str, object]) -> str:
+    rows = [
+        f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td></tr>"
+        for name, value in pairs.items()
+    ]
+    return _table("", rows)
+
+
+def _table(head: str, rows: list[str]) -> str:
+    head = f"<thead><tr>{head}</tr></thead>" if head else ""
+    return f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _image(caption: str, figure: Figure | str | os.PathLike[str]) -> str:
+    """The picture itself, written into the page."""
+    kind = "png"
+    if isinstance(figure, Figure):
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png")
+        data = stream.getvalue()
+    else:
+        path = Path(figure)
+        if not path.is_file():
+            raise FileNotFoundError(f"`figures`: expected an image, got no file {path}; draw it")
+        data = path.read_bytes()
+        kind = {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, path.suffix.lstrip("."))
+    text = html.escape(caption, quote=True)
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return f'<figure><img alt="{text}" src="{source}"><figcaption>{text}</figcaption></figure>'
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    """Settings as YAML; what YAML has no word for is written as text."""
+    plain = {
+        key: value if isinstance(value, (str, int, float, bool, list, dict)) else str(value)
+        for key, value in config.items()
+    }
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,107 @@
+"""ase.Atoms to AtomicGraph and back."""
+
+from typing import Any
+
+import ase
+import numpy as np
+import torch
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+from torch import Tensor
+
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.labels import Labels, read_labels
+from nnmd_graph.graph.neighbors import radius_graph
+
+__all__ = ["Labels", "from_ase", "read_labels", "to_ase"]
+
+
+def from_ase(
+    atoms: ase.Atoms,
+    cutoff: float,
+    *,
+    backend: str = "vesin",
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    labels: Labels | None = None,
+) -> AtomicGraph:
+    """Build the graph of a structure; the arguments are those of `AtomicGraph.from_atoms`.
+
+    The edges are searched in float64 before anything is rounded to `dtype`.
+
+    Raises:
+        ValueError: positions or cell are not finite, a periodic direction has no volume, two atoms
+            sit on top of each other, or the labels do not fit the structure.
+        TypeError: `atoms` is not an `ase.Atoms`.
+    """
+    if not isinstance(atoms, ase.Atoms):
+        raise TypeError(
+            f"`atoms`: expected an ase.Atoms, got {type(atoms).__name__}; "
+            "read files with ase.io.read"
+        )
+    dtype = torch.get_default_dtype() if dtype is None else dtype
+    cell, pbc = atoms.cell.array, atoms.pbc
+    edge_index, edge_cell_shift = radius_graph(atoms.positions, cell, pbc, cutoff, backend=backend)
+
+    graph = AtomicGraph(
+        pos=torch.tensor(atoms.positions, dtype=dtype),
+        z=torch.tensor(atoms.numbers, dtype=torch.int64),
+        cell=torch.tensor(cell, dtype=dtype)[None],
+        pbc=torch.tensor(pbc, dtype=torch.bool)[None],
+        edge_index=edge_index,
+        edge_cell_shift=edge_cell_shift,
+        cutoff=float(cutoff),
+    )
+    if labels is not None:
+        labels.check_num_atoms(len(atoms))
+        for name, value in _label_tensors(labels, len(atoms), dtype).items():
+            setattr(graph, name, value)
+    return graph if device is None else graph.to(device)
+
+
+def to_ase(graph: AtomicGraph) -> ase.Atoms:
+    """Give the structure of a graph back, with the labels it has in a SinglePointCalculator.
+
+    Raises:
+        ValueError: the graph is a batch of several structures.
+    """
+    if len(graph.cell) != 1:
+        raise ValueError(
+            f"`graph`: expected one structure, got a batch of {len(graph.cell)}; "
+            "use [g.to_atoms() for g in batch.to_data_list()]"
+        )
+    atoms = ase.Atoms(
+        numbers=_numpy(graph.z),
+        positions=_numpy(graph.pos),
+        cell=_numpy(graph.cell[0]),
+        pbc=_numpy(graph.pbc[0]),
+    )
+    results: dict[str, Any] = {}
+    for name in ("energy", "forces", "stress"):
+        label = getattr(graph, name, None)
+        if label is not None and bool(torch.isfinite(label).all()):
+            results[name] = _numpy(label)
+    if "energy" in results:
+        results["energy"] = float(results["energy"].item())
+    if "stress" in results:
+        results["stress"] = full_3x3_to_voigt_6_stress(results["stress"][0])
+    if results:
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def _label_tensors(labels: Labels, num_atoms: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Fill the fields of a labelled graph; NaN stands for a label that is missing."""
+    nan = float("nan")
+    energy = nan if labels.energy is None else labels.energy
+    forces = np.full((num_atoms, 3), nan) if labels.forces is None else labels.forces
+    stress = np.full((3, 3), nan) if labels.stress is None else labels.stress
+    return {
+        "energy": torch.tensor([energy], dtype=torch.float64),
+        "forces": torch.tensor(forces, dtype=dtype),
+        "stress": torch.tensor(stress, dtype=dtype)[None],
+    }
+
+
+def _numpy(tensor: Tensor) -> Any:
+    return tensor.detach().cpu().numpy().astype(float if tensor.is_floating_point() else None)

@@ -1,0 +1,183 @@
+"""Labels: the energy, forces and stress of a structure, as somebody else computed them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ase
+import numpy as np
+from ase.stress import voigt_6_to_full_3x3_stress
+from numpy.typing import ArrayLike, NDArray
+
+MAX_ASYMMETRY = 1e-4
+"""eV/Å^3; mirror elements of a stress may differ by this, or by 5 % of the largest element."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What a structure is labelled with; None where there is no label. Checked when made.
+
+    Attributes:
+        energy: total energy, eV.
+        forces: [N, 3], eV/Å.
+        stress: [3, 3], symmetric, tension positive (ASE's sign), eV/Å^3; may be given as 6 (Voigt:
+            xx, yy, zz, yz, xz, xy) or 9 numbers.
+
+    Raises:
+        ValueError: a label is NaN or infinite, or has the wrong shape.
+    """
+
+    energy: float | None = None
+    forces: NDArray[np.float64] | None = None
+    stress: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        """Check and convert every label."""
+        for name, check in (("energy", _energy), ("forces", _forces), ("stress", _stress)):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, check(value))
+
+    def check_num_atoms(self, num_atoms: int) -> None:
+        """Refuse forces of another structure.
+
+        Raises:
+            ValueError: `forces` has not `num_atoms` rows.
+        """
+        if self.forces is not None and len(self.forces) != num_atoms:
+            raise ValueError(
+                f"`forces`: expected shape [{num_atoms}, 3] for {num_atoms} atoms, got "
+                f"{list(self.forces.shape)}; give one row per atom"
+            )
+
+
+def read_labels(
+    atoms: ase.Atoms,
+    *,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+    stress_key: str | None = None,
+) -> Labels:
+    """Read the labels that a structure carries; nothing is ever computed.
+
+    Without a key a label is taken from the stored results of `atoms.calc` (`energy`, else
+    `free_energy`; `forces`; `stress`). With a key it is taken from `atoms.info[key]` or
+    `atoms.arrays[key]`, else from the results under that name; other spellings are not guessed.
+
+    Args:
+        atoms: a structure, as `ase.io.read` gives it.
+        energy_key: name of the energy, eV.
+        forces_key: name of the forces, eV/Å.
+        stress_key: name of the stress, eV/Å^3, tension positive; 6 (Voigt), 9 or 3x3 numbers.
+
+    Returns:
+        The labels; None for each one that is not there.
+
+    Raises:
+        ValueError: a label is not finite or has the wrong shape, or the stored results belong to
+            another structure.
+    """
+    results = dict(getattr(atoms.calc, "results", None) or {})
+
+    def find(key: str | None, *names: str) -> Any:
+        if key is not None:
+            for table in (atoms.info, atoms.arrays):
+                if key in table:
+                    return table[key]
+        for name in (key,) if key is not None else names:
+            if results.get(name) is not None:
+                _check_results_are_current(atoms)
+                return results[name]
+        return None
+
+    labels = Labels(
+        energy=find(energy_key, "energy", "free_energy"),
+        forces=find(forces_key, "forces"),
+        stress=find(stress_key, "stress"),
+    )
+    labels.check_num_atoms(len(atoms))
+    return labels
+
+
+def _check_results_are_current(atoms: ase.Atoms) -> None:
+    """Refuse results of other coordinates: several frames with one calculator, edited frames."""
+    old = getattr(atoms.calc, "atoms", None)
+    if old is None or _same_structure(atoms, old):
+        return
+    raise ValueError(
+        "`atoms`: expected labels of these coordinates, got results in `atoms.calc` that belong to "
+        "other positions, cell or elements (the structure was changed afterwards, or several "
+        "frames share one calculator); store the labels of each frame in an "
+        "ase.calculators.singlepoint.SinglePointCalculator, or in `atoms.info` and `atoms.arrays` "
+        "under keys that you name"
+    )
+
+
+def _same_structure(new: ase.Atoms, old: ase.Atoms) -> bool:
+    """Compare up to periodic lattice vectors, since `atoms.wrap()` changes no energy."""
+    if len(new) != len(old) or (new.numbers != old.numbers).any():
+        return False
+    if not np.allclose(new.cell.array, old.cell.array, rtol=0, atol=1e-8):
+        return False
+    if not np.isfinite(new.positions).all():
+        return True  # not for this check to refuse: the graph does, and says why
+    move = new.positions - old.positions
+    box = new.cell.complete().array
+    if np.abs(move).max(initial=0.0) > 1e-6 and abs(np.linalg.det(box)) > 1e-6:
+        move -= np.where(new.pbc, np.round(move @ np.linalg.inv(box)), 0.0) @ box
+    return bool(np.abs(move).max(initial=0.0) < 1e-6)
+
+
+def _finite(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`{name}`: expected numbers, got {value!r}; check the key it was read from"
+        ) from error
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        where = f" at {bad[0].tolist()}" if array.ndim else ""
+        raise ValueError(
+            f"`{name}`: expected finite numbers, got {array[tuple(bad[0])]}{where}; "
+            "remove the frame, or leave the label out"
+        )
+    return array
+
+
+def _energy(value: ArrayLike) -> float:
+    array = _finite("energy", value)
+    if array.size != 1:
+        raise ValueError(
+            f"`energy`: expected one number in eV, got shape {list(array.shape)}; "
+            "give the total energy"
+        )
+    return float(array.item())
+
+
+def _forces(value: ArrayLike) -> NDArray[np.float64]:
+    array = _finite("forces", value)
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise ValueError(
+            f"`forces`: expected shape [N, 3], got {list(array.shape)}; "
+            "give one row of x, y, z per atom"
+        )
+    return array
+
+
+def _stress(value: ArrayLike) -> NDArray[np.float64]:
+    array = _finite("stress", value)
+    if array.shape == (6,):
+        return np.asarray(voigt_6_to_full_3x3_stress(array), dtype=np.float64)
+    if array.shape not in ((9,), (3, 3)):
+        raise ValueError(
+            "`stress`: expected 6 (Voigt: xx, yy, zz, yz, xz, xy), 9 or 3x3 numbers, got shape "
+            f"{list(array.shape)}"
+        )
+    array = array.reshape(3, 3)
+    asymmetry = np.abs(array - array.T).max()
+    if asymmetry > max(MAX_ASYMMETRY, 0.05 * np.abs(array).max()):
+        raise ValueError(
+            "`stress`: expected a symmetric 3x3 matrix, got mirror elements that differ by "
+            f"{asymmetry:.3g} eV/Å^3; check the order and the unit of its numbers"
+        )
+    return (array + array.T) / 2

@@ -1,0 +1,224 @@
+"""radius_graph: all pairs closer than a cutoff, in any cell with any mix of periodic directions."""
+
+import math
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnmd_graph.typing import EdgeIndex, EdgeShifts
+
+MIN_DISTANCE = 1e-3
+"""Å; closer pairs are a duplicated atom, not physics."""
+
+_PAD = 1e-6
+"""Å; backends search this much further, and a pair exactly at the cutoff is decided here."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Pairs = tuple[Ints, Ints, Ints]  # i, j [E] and S [E, 3], with vec = r_j - r_i + S·cell
+Backend = Callable[[Floats, Floats, NDArray[np.bool_], float], Pairs]
+
+
+def radius_graph(
+    pos: Any, cell: Any, pbc: Any, cutoff: float, *, backend: str = "vesin"
+) -> tuple[EdgeIndex, EdgeShifts]:
+    """Find every ordered pair of atoms (or atom and periodic image) closer than the cutoff.
+
+    The list is full (i to j and j to i), holds images of an atom itself, and has no cap. Strictly
+    `d < cutoff`, decided in float64. Cell vectors of non-periodic directions do not matter and may
+    be zero.
+
+    Args:
+        pos: [N, 3], Å; numpy or torch; atoms may lie outside the cell.
+        cell: [3, 3], cell vectors as rows, Å; left-handed ones too.
+        pbc: [3], which cell vectors repeat.
+        cutoff: Å.
+        backend: "vesin" (default); "ase" (slow, the reference); "torch_cluster" (an optional
+            extra).
+
+    Returns:
+        `edge_index` [2, E] (row 0 = neighbour j, row 1 = centre i) and `edge_cell_shift` [E, 3],
+        with `edge_vec = pos_j - pos_i + edge_cell_shift·cell`. Both int64, on the device of `pos`,
+        sorted by i, then j, then shift.
+
+    Raises:
+        ValueError: something is not finite, has the wrong shape, or spans no volume; two atoms on
+            top of each other; an unknown backend.
+        ImportError: the backend is not installed.
+    """
+    r, h, periodic, r_c = _checked(pos, cell, pbc, cutoff)
+    if backend not in _BACKENDS:
+        raise ValueError(f"`backend`: expected one of {sorted(_BACKENDS)}, got {backend!r}")
+    device = pos.device if isinstance(pos, Tensor) else torch.device("cpu")
+    if len(r) == 0:
+        i, j, shift = (np.zeros(shape, dtype=np.int64) for shape in ((0,), (0,), (0, 3)))
+    else:
+        box = _completed_cell(r, h, periodic, r_c)
+        i, j, shift = _BACKENDS[backend](r, box, periodic, r_c + _PAD)
+        i, j, shift = _within(r, h, r_c, i, j, shift)
+    edge_index = torch.from_numpy(np.stack([j, i]))
+    return edge_index.to(device), torch.from_numpy(shift).to(device)
+
+
+def _within(r: Floats, h: Floats, r_c: float, i: Ints, j: Ints, shift: Ints) -> Pairs:
+    """Keep the pairs with d < cutoff, sorted; one arithmetic for every backend, also at a tie."""
+    vec = r[j] - r[i]
+    for axis in range(3):  # not `shift @ h`: elementwise, j -> i is the exact mirror of i -> j
+        vec += shift[:, axis, None] * h[axis]
+    d = np.sqrt(np.einsum("ea,ea->e", vec, vec))
+    near = d < r_c
+    i, j, shift, d = i[near], j[near], shift[near], d[near]
+    if len(d) and d.min() < MIN_DISTANCE:
+        e = int(d.argmin())
+        raise ValueError(
+            f"`pos`: expected atoms at least {MIN_DISTANCE} Å apart, got atoms {i[e]} and {j[e]} "
+            f"at {d[e]:.2e} Å (cell shift {shift[e].tolist()}); remove the duplicate, or check the "
+            "cell and the unit"
+        )
+    order = _order(i, j, shift, len(r))
+    return i[order], j[order], np.ascontiguousarray(shift[order])
+
+
+def _order(i: Ints, j: Ints, shift: Ints, num_atoms: int) -> Ints:
+    """Sort by i, then j, then shift."""
+    if len(i) == 0:
+        return np.zeros(0, dtype=np.int64)
+    low = shift.min(0)
+    span = shift.max(0) - low + 1
+    # One number per edge sorts several times faster than five, if it fits
+    if num_atoms**2 * math.prod(int(s) for s in span) < 2**62:
+        key = i * num_atoms + j
+        for axis in range(3):
+            key = key * span[axis] + (shift[:, axis] - low[axis])
+        return np.argsort(key, kind="stable")
+    return np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], j, i))
+
+
+def _checked(
+    pos: Any, cell: Any, pbc: Any, cutoff: Any
+) -> tuple[Floats, Floats, NDArray[np.bool_], float]:
+    r = _array("pos", pos, "[N, 3]")
+    h = _array("cell", cell, "[3, 3]")
+    periodic = np.asarray(_numpy(pbc), dtype=bool)
+    if periodic.shape != (3,):
+        raise ValueError(
+            f"`pbc`: expected shape [3], got {list(periodic.shape)}; "
+            "say for each cell vector whether it repeats"
+        )
+    r_c = check_cutoff(cutoff)
+    vectors = h[periodic]
+    lengths = np.linalg.norm(vectors, axis=1)
+    # Volume (area, length) of the periodic directions, relative to that of a rectangular cell
+    ratio = math.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0)) / max(lengths.prod(), 1e-300)
+    if len(vectors) and (lengths.min() < MIN_DISTANCE or ratio < 1e-6):
+        raise ValueError(
+            "`cell`: expected cell vectors that span a volume in the periodic directions "
+            f"{periodic.tolist()}, got {h.tolist()}; set the cell, or `pbc` to False where the "
+            "structure does not repeat"
+        )
+    return r, h, periodic, r_c
+
+
+def check_cutoff(cutoff: Any) -> float:
+    """Give the cutoff as a float.
+
+    Raises:
+        ValueError: it is not a positive finite number.
+        TypeError: it is not a number.
+    """
+    if isinstance(cutoff, bool) or not isinstance(cutoff, Real):
+        raise TypeError(f"`cutoff`: expected a number in Å, got {type(cutoff).__name__} {cutoff!r}")
+    r_c = float(cutoff)
+    if not (math.isfinite(r_c) and r_c > 0):
+        raise ValueError(f"`cutoff`: expected a positive number in Å, got {cutoff}")
+    return r_c
+
+
+def _array(name: str, value: Any, shape: str) -> Floats:
+    array = np.array(_numpy(value), dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != 3 or (name == "cell" and len(array) != 3):
+        raise ValueError(f"`{name}`: expected shape {shape}, got {list(array.shape)}")
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        what = f"atom {bad[0, 0]}" if name == "pos" else f"cell vector {bad[0, 0]}"
+        raise ValueError(
+            f"`{name}`: expected finite numbers in Å, got {array[bad[0, 0]].tolist()} for {what}; "
+            "repair or remove the structure"
+        )
+    return array
+
+
+def _numpy(value: Any) -> Any:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+
+
+def _completed_cell(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> Floats:
+    """Replace the vectors of non-periodic directions by ones that suit every backend.
+
+    They take no part in the edges, and may be zero, tiny or dependent. Here they become orthogonal
+    to the periodic ones and as long as the structure is wide, which suits cell lists.
+    """
+    h = h.copy()
+    free = np.flatnonzero(~periodic)
+    if len(free) == 0:
+        return h
+    # Rows of vt behind the first `rank` ones are orthonormal and orthogonal to the periodic vectors
+    vt = np.linalg.svd(h[periodic])[2] if periodic.any() else np.eye(3)
+    for axis, direction in zip(free, vt[len(vt) - len(free) :], strict=True):
+        h[axis] = direction * (np.ptp(r @ direction) + r_c)
+    return h
+
+
+def _vesin(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> Pairs:
+    from vesin import NeighborList
+
+    threads = torch.get_num_threads()  # 1 in the workers of a DataLoader
+    search = NeighborList(cutoff=r_c, full_list=True, sorted=True, n_threads=threads)
+    i, j, shift = search.compute(points=r, box=h, periodic=periodic, quantities="ijS")
+    return i.astype(np.int64), j.astype(np.int64), shift.astype(np.int64)
+
+
+def _ase(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> Pairs:
+    from ase.neighborlist import primitive_neighbor_list
+
+    i, j, shift = primitive_neighbor_list("ijS", periodic, h, r, r_c)
+    return i.astype(np.int64), j.astype(np.int64), shift.reshape(-1, 3).astype(np.int64)
+
+
+def _torch_cluster(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> Pairs:
+    """Replicate the periodic images within reach, then search once, without periodicity or cap."""
+    try:
+        from torch_cluster import radius
+    except ImportError as error:
+        raise ImportError(
+            "`backend`: 'torch_cluster' needs the package torch-cluster, which is not installed; "
+            "run `pip install nnmd-graph[pyg-ext]`, or use backend='vesin'"
+        ) from error
+    scaled = r @ np.linalg.inv(h)
+    wrap = np.where(periodic, np.floor(scaled), 0.0).astype(np.int64)
+    scaled = scaled - wrap
+    inside = r - wrap @ h
+    # Lattice planes are 1 / |column of the inverse| apart, so the cutoff spans `reach` cells
+    reach = r_c * np.linalg.norm(np.linalg.inv(h), axis=0)
+    steps = [range(-n, n + 1) for n in np.where(periodic, np.ceil(reach), 0).astype(int)]
+    images = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3)
+    moved = scaled[None] + images[:, None]
+    reached = (((moved > -reach) & (moved < 1 + reach)) | ~periodic).all(-1)
+    image, atom = np.nonzero(reached)
+    points = inside[atom] + images[image] @ h
+    # On the CPU always: on a GPU torch_cluster reserves N times the cap, and here the cap is N
+    centre, found = radius(
+        torch.from_numpy(points), torch.from_numpy(inside), r_c, max_num_neighbors=len(points)
+    ).numpy()
+    i, j, n = centre, atom[found], images[image[found]]
+    other = (i != j) | (n != 0).any(-1)
+    i, j, n = i[other], j[other], n[other]
+    return i, j, n - wrap[j] + wrap[i]
+
+
+_BACKENDS: dict[str, Backend] = {"vesin": _vesin, "ase": _ase, "torch_cluster": _torch_cluster}

@@ -1,0 +1,6 @@
+"""Models: a representation and a readout make an energy; a potential adds forces and stress."""
+
+from nnmd_graph.models.energy_model import BPNN, EnergyModel
+from nnmd_graph.models.potential import Potential
+
+__all__ = ["BPNN", "EnergyModel", "Potential"]

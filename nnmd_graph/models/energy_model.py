@@ -1,0 +1,132 @@
+"""Energy models: representation and readout, with feature scaling and baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.models.baseline import Baseline
+from nnmd_graph.models.readout import ElementReadout
+from nnmd_graph.nn.species import species_ids, species_tuple
+from nnmd_graph.representations.scaling import FeatureScaler
+
+
+class EnergyModel(nn.Module):
+    """Sum of atomic energies, E = sum_i E_i.
+
+    E_i = E0_s + scale (readout(x'_i) - readout(x'_s,isolated)), x' the scaled features: an atom
+    without neighbours has the energy E0 of its element exactly.
+
+    Args:
+        representation: Module, graph -> x [N, F].
+        readout: Module, (x [N, F], species_id [N]) -> [N].
+        species: Elements; None takes ``representation.species``.
+        cutoff: Radius in Å that graphs must reach; None takes ``representation.cutoff``.
+        scaler: Module, (x, species_id) -> x'; None leaves features as they are.
+
+    Shapes:
+        graph -> atomic_energy [N], eV.
+    """
+
+    def __init__(
+        self,
+        representation: nn.Module,
+        readout: nn.Module,
+        *,
+        species: Iterable[int | str] | None = None,
+        cutoff: float | None = None,
+        scaler: FeatureScaler | None = None,
+    ) -> None:
+        super().__init__()
+        species = species if species is not None else getattr(representation, "species", None)
+        cutoff = cutoff if cutoff is not None else getattr(representation, "cutoff", None)
+        if species is None or cutoff is None:
+            raise ValueError(
+                "`species` and `cutoff` must be attributes of the representation or given, got "
+                f"species={species}, cutoff={cutoff}; pass them to EnergyModel"
+            )
+        self.species = species_tuple(species)
+        self.cutoff = float(cutoff)
+        self.representation = representation
+        self.scaler = scaler
+        self.readout = readout
+        self.baseline = Baseline(self.species)
+
+    def forward(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
+        """Atomic energies in eV, [N]."""
+        species_id = species_ids(graph.z, self.species)
+        return self.atomic_energy(self.representation(graph), species_id)
+
+    def atomic_energy(
+        self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]
+    ) -> Float[Tensor, " N"]:
+        """Atomic energies in eV from features, [N]."""
+        each = torch.arange(len(self.species), device=x.device)
+        isolated = self.readout(self._scaled(self.isolated_features(x.dtype), each), each)
+        e = self.readout(self._scaled(x, species_id), species_id)
+        return self.baseline(e - isolated.index_select(0, species_id), species_id)
+
+    def isolated_features(self, dtype: torch.dtype) -> Float[Tensor, "S F"]:
+        """Features of one isolated atom of each element, [S, F]."""
+        device = self.baseline.scale.device
+        each = torch.arange(len(self.species), device=device)
+        if hasattr(self.representation, "isolated_features"):
+            return self.representation.isolated_features(each, dtype)  # type: ignore[operator]
+        graph = AtomicGraph(
+            pos=torch.zeros(len(each), 3, dtype=dtype, device=device),
+            z=torch.tensor(self.species, device=device),
+            cell=torch.zeros(1, 3, 3, dtype=dtype, device=device),
+            pbc=torch.zeros(1, 3, dtype=torch.bool, device=device),
+            edge_index=torch.zeros(2, 0, dtype=torch.long, device=device),
+            edge_cell_shift=torch.zeros(0, 3, dtype=torch.long, device=device),
+            cutoff=torch.full((1,), self.cutoff, dtype=torch.float64, device=device),
+        )
+        return self.representation(graph)
+
+    def _scaled(self, x: Tensor, species_id: Tensor) -> Tensor:
+        return x if self.scaler is None else self.scaler(x, species_id)
+
+    @torch.no_grad()
+    def fit_features(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
+        """Fit the scaler to a training set's features and centre the readout on them."""
+        if self.scaler is not None:
+            self.scaler.fit(x, species_id)
+        if hasattr(self.readout, "centre"):
+            each = torch.arange(len(self.species), device=x.device)
+            isolated = self._scaled(self.isolated_features(x.dtype), each)
+            self.readout.centre(self._scaled(x, species_id), species_id, isolated)  # type: ignore[operator]
+
+
+def BPNN(  # noqa: N802 - the name of an architecture
+    representation: nn.Module,
+    hidden_channels: Sequence[int] = (32, 32),
+    activation: str = "tanh",
+    *,
+    seed: int = 0,
+) -> EnergyModel:
+    """Behler-Parrinello network: symmetry functions, then one net per element.
+
+    Source: J. Behler, M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007),
+    doi 10.1103/PhysRevLett.98.146401.
+
+    Args:
+        representation: Symmetry functions, for example ``ACSF.auto(species, cutoff)``; offers
+            ``species``, ``cutoff`` and ``num_features``.
+        hidden_channels: Width of each hidden layer.
+        activation: ``"tanh"``, ``"silu"``, ``"softplus"``, ``"gelu"`` or ``"sigmoid"``.
+        seed: Seed of the initial weights.
+    """
+    missing = [n for n in ("species", "cutoff", "num_features") if not hasattr(representation, n)]
+    if missing:
+        raise TypeError(
+            f"`representation` must offer species, cutoff and num_features, got "
+            f"{type(representation).__name__} without {missing}; pass for example ACSF.auto(...)"
+        )
+    num_species, num_features = len(representation.species), representation.num_features  # type: ignore[arg-type]
+    readout = ElementReadout(num_species, num_features, hidden_channels, activation, seed)  # type: ignore[arg-type]
+    scaler = FeatureScaler(num_species, num_features)  # type: ignore[arg-type]
+    return EnergyModel(representation, readout, scaler=scaler)

@@ -1,0 +1,204 @@
+"""Potential: energies of a model with forces and stress, the one place with ``autograd.grad``."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import TypedDict
+
+import torch
+from ase.data import chemical_symbols
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.geometry import (
+    cast,
+    edge_vectors,
+    num_structures,
+    strained,
+    structure_index,
+    volume,
+)
+from nnmd_graph.models import checkpoint
+from nnmd_graph.models.energy_model import EnergyModel
+from nnmd_graph.nn.scatter import scatter_sum
+from nnmd_graph.nn.species import species_ids
+from nnmd_graph.representations.precomputed import edge_gradient
+
+
+class Prediction(TypedDict, total=False):
+    """What a potential returns: energy [B] and atomic_energy [N] eV, forces, stress."""
+
+    energy: Tensor
+    atomic_energy: Tensor
+    forces: Tensor
+    stress: Tensor
+
+
+class Potential(nn.Module):
+    """Energy, forces = -dE/dpos and stress = (1/|V|) dE/dstrain of an energy model.
+
+    Computes in the dtype of its weights; energies are summed and returned in float64, so that
+    all-electron energies of thousands of eV keep their meV.
+    Stress is symmetric and positive under tension. In training mode the outputs carry the
+    gradients that training on forces needs; in evaluation mode they are detached.
+
+    Args:
+        model: Energy model, graph -> atomic_energy [N], with ``species`` and ``cutoff``.
+
+    Raises:
+        TypeError: If the model offers no ``species`` or ``cutoff``.
+    """
+
+    def __init__(self, model: EnergyModel) -> None:
+        super().__init__()
+        if not (isinstance(model, nn.Module) and hasattr(model, "species")):
+            raise TypeError(
+                f"`model` must be an energy model with species and cutoff, got "
+                f"{type(model).__name__}; pass for example BPNN(ACSF.auto(...))"
+            )
+        self.model = model
+
+    @property
+    def species(self) -> tuple[int, ...]:
+        """Elements, sorted atomic numbers."""
+        return self.model.species
+
+    @property
+    def cutoff(self) -> float:
+        """Radius in Å that graphs must reach."""
+        return self.model.cutoff
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type that it computes in."""
+        return self.model.baseline.scale.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device that it computes on."""
+        return self.model.baseline.scale.device
+
+    def forward(
+        self, graph: AtomicGraph, *, forces: bool = True, stress: bool = True
+    ) -> Prediction:
+        """Predict one structure or a batch.
+
+        Args:
+            graph: AtomicGraph or Batch of them; cast to the potential's dtype and device.
+            forces: Whether forces are wanted.
+            stress: Whether stress is wanted.
+
+        Returns:
+            energy [B] eV, atomic_energy [N] eV, forces [N, 3] eV/Å and stress [B, 3, 3] eV/Å^3
+            (zero for a structure whose cell has no volume).
+
+        Raises:
+            ValueError: If an element is unknown or the graph does not reach the cutoff.
+        """
+        self._check(graph)
+        graph = self.cast(graph)
+        if "feature_jacobian" in graph and (forces or stress):
+            return self._from_features(graph, forces=forces, stress=stress)
+        if not (forces or stress):
+            atomic_energy = self.model(graph)
+            return {"energy": _total(atomic_energy, graph), "atomic_energy": atomic_energy}
+        with torch.enable_grad():
+            pos, strain, moved = _differentiable(graph, stress)
+            atomic_energy = self.model(moved)
+            energy = _total(atomic_energy, graph)
+            # Isolated atoms only: the energy is a constant, its gradient zero.
+            gradients = torch.autograd.grad(
+                energy.sum() + 0.0 * (pos.sum() + strain.sum()),
+                [pos, strain] if stress else [pos],
+                create_graph=self.training,
+            )
+        out: Prediction = {"energy": energy, "atomic_energy": atomic_energy}
+        if forces:
+            out["forces"] = -gradients[0]
+        if stress:
+            out["stress"] = _per_volume(gradients[1], graph)
+        return out if self.training else _detached(out)
+
+    def _from_features(self, graph: AtomicGraph, *, forces: bool, stress: bool) -> Prediction:
+        """The same from precomputed features: dE/dx from the net, then the chain rule."""
+        species_id = species_ids(graph.z, self.species)
+        with torch.enable_grad():
+            x = graph.features.detach().requires_grad_()
+            atomic_energy = self.model.atomic_energy(x, species_id)
+            energy = _total(atomic_energy, graph)
+            (dx,) = torch.autograd.grad(energy.sum(), x, create_graph=self.training)
+            neighbor, centre = graph.edge_index
+            by_edge = edge_gradient(graph.feature_jacobian, dx, centre)
+            out: Prediction = {"energy": energy, "atomic_energy": atomic_energy}
+            if forces:
+                out["forces"] = scatter_sum(by_edge, centre, len(x)) - scatter_sum(
+                    by_edge, neighbor, len(x)
+                )
+            if stress:
+                each = edge_vectors(graph).unsqueeze(-1) * by_edge.unsqueeze(-2)
+                structure = structure_index(graph).index_select(0, centre)
+                virial = scatter_sum(each, structure, num_structures(graph))
+                out["stress"] = _per_volume(0.5 * (virial + virial.mT), graph)
+        return out if self.training else _detached(out)
+
+    def cast(self, graph: AtomicGraph) -> AtomicGraph:
+        """The graph in the potential's dtype and on its device; itself if it is there already."""
+        if graph.pos.dtype == self.dtype and graph.pos.device == self.device:
+            return graph
+        return cast(graph, self.dtype, self.device)
+
+    def _check(self, graph: AtomicGraph) -> None:
+        reach = float(graph.cutoff.min()) if "cutoff" in graph else self.cutoff
+        if reach < self.cutoff - 1e-9:
+            raise ValueError(
+                f"`cutoff` of the graph must reach that of the potential, {self.cutoff} Å, got "
+                f"{reach} Å; build the graph with cutoff={self.cutoff}"
+            )
+
+    def extra_repr(self) -> str:
+        """Elements and cutoff for ``print``."""
+        return f"{', '.join(chemical_symbols[z] for z in self.species)}; cutoff={self.cutoff} Å"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write hyper-parameters, weights and format version; loadable without unpickling code."""
+        checkpoint.save(self.model, Path(path))
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], device: str | torch.device = "cpu"
+    ) -> Potential:
+        """Read a potential written by :meth:`save`, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is damaged, foreign or of an unknown format version.
+        """
+        return cls(checkpoint.load(Path(path), device)).eval()
+
+
+def _differentiable(graph: AtomicGraph, stress: bool) -> tuple[Tensor, Tensor, AtomicGraph]:
+    """Positions and strain to differentiate by, and the copy of the graph that depends on them."""
+    pos = graph.pos if graph.pos.requires_grad else graph.pos.detach().requires_grad_()
+    strain = graph.cell.new_zeros(num_structures(graph), 3, 3, requires_grad=True)
+    moved = copy.copy(graph)
+    moved.pos = pos
+    symmetric = 0.5 * (strain + strain.mT)
+    return pos, strain, strained(moved, symmetric) if stress else moved
+
+
+def _total(atomic_energy: Float[Tensor, " N"], graph: AtomicGraph) -> Float[Tensor, " B"]:
+    return scatter_sum(atomic_energy, structure_index(graph), num_structures(graph))
+
+
+def _per_volume(virial: Tensor, graph: AtomicGraph) -> Tensor:
+    """Virial over volume, zero where there is none."""
+    size = volume(graph.cell).view(-1, 1, 1)
+    has_volume = size > 0.0
+    return torch.where(has_volume, virial / torch.where(has_volume, size, 1.0), 0.0)
+
+
+def _detached(out: Prediction) -> Prediction:
+    return {name: value.detach() for name, value in out.items()}  # type: ignore[attr-defined, return-value]

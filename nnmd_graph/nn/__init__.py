@@ -1,0 +1,1 @@
+"""Shared mathematics: cutoff functions, scatter sums, multilayer perceptrons."""

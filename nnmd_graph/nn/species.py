@@ -1,0 +1,56 @@
+"""Elements of a model: atomic numbers to local element numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from ase.data import atomic_numbers, chemical_symbols
+from torch import Tensor
+
+
+def species_tuple(species: Iterable[int | str] | int | str) -> tuple[int, ...]:
+    """Sorted tuple of distinct atomic numbers from symbols or numbers.
+
+    Raises:
+        ValueError: If there is none, or one is not an element.
+    """
+    given = [species] if isinstance(species, int | str) else list(species)
+    numbers = set()
+    for element in given:
+        z = atomic_numbers.get(element, 0) if isinstance(element, str) else int(element)
+        if not 0 < z < len(chemical_symbols):
+            raise ValueError(
+                f"`species` must be element symbols or atomic numbers, got {element!r}; "
+                "write for example ('H', 'O') or (1, 8)"
+            )
+        numbers.add(z)
+    if not numbers:
+        raise ValueError("`species` must name at least one element, got none; give ('Cu',)")
+    return tuple(sorted(numbers))
+
+
+def species_ids(z: Tensor, species: tuple[int, ...]) -> Tensor:
+    """Local element number of each atom, ``species[species_id] = z``.
+
+    Args:
+        z: Atomic numbers, shape [N].
+        species: Elements of the model, sorted.
+
+    Returns:
+        species_id, shape [N], int64.
+
+    Raises:
+        ValueError: If an atom is of an element that is not in ``species``.
+    """
+    known = torch.tensor(species, device=z.device, dtype=z.dtype)
+    species_id = torch.searchsorted(known, z).clamp(max=len(species) - 1)
+    unknown = known[species_id] != z
+    if bool(unknown.any()):
+        atom = int(torch.nonzero(unknown)[0])
+        names = [chemical_symbols[s] for s in species]
+        raise ValueError(
+            f"`z` must hold elements that the model knows, {names}, got "
+            f"{chemical_symbols[int(z[atom])]} (atom {atom}); train on data with this element"
+        )
+    return species_id

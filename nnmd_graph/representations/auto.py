@@ -1,0 +1,59 @@
+"""Published automatic choices of symmetry functions.
+
+Every recipe takes the cutoff in Å and returns functions without neighbours, which ACSF expands to
+one per element or element pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nnmd_graph.representations.symmetry_functions import G2, G4, G5, SymmetryFunction
+
+
+def imbalzano2018(
+    cutoff: float,
+    *,
+    num_radial: int = 6,
+    num_angular: int = 4,
+    zeta: Sequence[float] = (1.0, 4.0, 16.0),
+    angular: str = "G4",
+) -> list[SymmetryFunction]:
+    """Radial shells and angular functions on geometric series of widths.
+
+    Centred: eta_m = (n^(m/n) / r_c)^2, r_s = 0; shifted: r_s,m = r_c / n^(m/n),
+    eta_s,m = 1 / (r_s,n-m - r_s,n-m-1)^2 (the width of a shell follows its distance to the next);
+    angular: the centred eta with lam = 1, -1 and every zeta. Source: G. Imbalzano et al.,
+    J. Chem. Phys. 148, 241730 (2018), doi 10.1063/1.5024611.
+
+    Args:
+        cutoff: r_c in Å.
+        num_radial: n of the radial series: n + 1 centred and n shifted functions.
+        num_angular: Number of widths of the angular functions, the first of the centred series.
+        zeta: Angular exponents.
+        angular: ``"G4"`` (narrow, n2p2 type 3) or ``"G5"`` (wide, type 9).
+    """
+    if num_radial < 2 or num_angular < 0 or angular not in ("G4", "G5"):
+        raise ValueError(
+            "`num_radial` must be at least 2, `num_angular` at least 0, `angular` 'G4' or 'G5', "
+            f"got {num_radial}, {num_angular}, {angular!r}; the defaults are 6, 4, 'G4'"
+        )
+    n = num_radial
+    functions: list[SymmetryFunction] = [
+        G2(eta=(n ** (m / n) / cutoff) ** 2, r_s=0.0) for m in range(n + 1)
+    ]
+    shells = [cutoff / n ** (m / n) for m in range(n + 1)]
+    functions += [
+        G2(eta=1.0 / (shells[m] - shells[m + 1]) ** 2, r_s=shells[m + 1]) for m in range(n)
+    ]
+    kind = G4 if angular == "G4" else G5
+    functions += [
+        kind(eta=(num_angular ** (m / num_angular) / cutoff) ** 2, zeta=z, lam=lam)
+        for m in range(num_angular)
+        for z in zeta
+        for lam in (1.0, -1.0)
+    ]
+    return functions
+
+
+RECIPES: dict[str, Callable[..., list[SymmetryFunction]]] = {"imbalzano2018": imbalzano2018}

@@ -1,0 +1,106 @@
+"""Arguments and data of a training run, checked before any work."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from ase.data import chemical_symbols
+
+from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.models.potential import Potential
+from nnmd_graph.training.loss import TERMS, EnergyForcesLoss
+from nnmd_graph.training.optimization import OPTIMIZERS, SCHEDULES
+
+if TYPE_CHECKING:
+    from nnmd_graph.training.trainer import Trainer
+
+
+def check_arguments(trainer: Trainer) -> None:
+    """Check the settings of a trainer.
+
+    Raises:
+        TypeError: If the loss is not an EnergyForcesLoss.
+        ValueError: If a setting is out of range or unknown.
+    """
+    if not isinstance(trainer.loss, EnergyForcesLoss):
+        raise TypeError(
+            f"`loss` must be an EnergyForcesLoss, got {type(trainer.loss).__name__}; "
+            "write EnergyForcesLoss(energy=1.0, forces=10.0)"
+        )
+    for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        if getattr(trainer, name) not in choices:
+            raise ValueError(
+                f"`{name}` must be one of {choices}, got {getattr(trainer, name)!r}; choose one"
+            )
+    _check_positive(trainer, "max_epochs", "batch_size", "patience", integer=True)
+    _check_positive(trainer, "learning_rate", "max_seconds", "gradient_clip")
+    if not 0.0 <= trainer.ema_decay < 1.0:
+        raise ValueError(
+            f"`ema_decay` must lie in [0, 1), got {trainer.ema_decay}; 0 turns averaging off"
+        )
+    if not 0.0 <= trainer.weight_decay < math.inf:
+        raise ValueError(f"`weight_decay` must be at least 0, got {trainer.weight_decay}")
+    _check_device(trainer.device)
+
+
+def _check_positive(trainer: Trainer, *names: str, integer: bool = False) -> None:
+    for name in names:
+        value = getattr(trainer, name)
+        if value is None:
+            continue
+        if not 0 < value < math.inf or (integer and int(value) != value):
+            kind = "a positive integer" if integer else "a positive number"
+            raise ValueError(f"`{name}` must be {kind}, got {value!r}; change it or leave it out")
+
+
+def _check_device(device: str) -> None:
+    kind = device.partition(":")[0]
+    if kind not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"`device` must be 'auto', 'cpu' or 'cuda', got {device!r}")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"`device` must be present, got {device!r} without CUDA; use 'cpu'")
+
+
+def check_data(
+    trainer: Trainer, potential: Potential, train: AtomsDataset, val: AtomsDataset | None
+) -> None:
+    """Check that data, potential and settings fit together.
+
+    Raises:
+        TypeError: If a data set is not an AtomsDataset.
+        ValueError: If a set is empty, holds unknown elements or lacks every wanted label, or a
+            batch is larger than the training set.
+    """
+    for name, dataset in (("train", train), ("val", val)):
+        if dataset is None and name == "val":
+            continue
+        if not isinstance(dataset, AtomsDataset):
+            raise TypeError(
+                f"`{name}` must be an AtomsDataset, got {type(dataset).__name__}; write "
+                "AtomsDataset(frames, cutoff=5.0)"
+            )
+        if len(dataset) == 0:
+            raise ValueError(f"`{name}` must hold at least one structure, got none")
+        unknown = [chemical_symbols[z] for z in dataset.species if z not in potential.species]
+        if unknown:
+            raise ValueError(
+                f"`{name}` must hold elements that the potential knows, got {unknown} besides; "
+                "make the potential with the species of all data"
+            )
+        if not any(trainer.loss.wants(term) and dataset.has(term) for term in TERMS):
+            raise ValueError(
+                f"`{name}` must hold labels that the loss asks for, got none of them for "
+                f"{trainer.loss!r}; check the energy, forces and stress keys"
+            )
+        if dataset.cutoff < potential.cutoff - 1e-9:
+            raise ValueError(
+                f"`{name}` must have graphs up to the cutoff of the potential, "
+                f"{potential.cutoff} Å, got {dataset.cutoff} Å; build it with that cutoff"
+            )
+    if trainer.batch_size is not None and trainer.batch_size > len(train):
+        raise ValueError(
+            f"`batch_size` must not exceed the training set of {len(train)} structures, got "
+            f"{trainer.batch_size}; lower it or leave it out"
+        )

@@ -1,0 +1,346 @@
+"""Settings of a training run: defaults, documentation and checks of config files in one place.
+
+Every field says its default and what it means once; the checks, the error messages and the
+comments in the files that `write_config` writes all come from there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
+from nnmd_graph.nn.mlp import ACTIVATIONS
+from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.symmetry_functions import from_dict
+from nnmd_graph.training.config_errors import (
+    check_kind,
+    did_you_mean,
+    load_yaml,
+    missing_file,
+    validation_message,
+)
+from nnmd_graph.training.optimization import OPTIMIZERS, SCHEDULES
+
+MODELS = ("bpnn",)
+DEFAULT_SPLIT = (0.8, 0.1, 0.1)
+
+
+def _one_of(choices: Iterable[str]) -> AfterValidator:
+    """A name out of a list, with a did-you-mean."""
+    names = list(choices)
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"expected one of {names}, got {value!r}{did_you_mean(value, names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _as_list(value: Any) -> Any:
+    if not isinstance(value, (str, os.PathLike, list, tuple, type(None))):
+        raise ValueError("expected the name of a file or a list of names")
+    return [value] if isinstance(value, (str, os.PathLike)) else value
+
+
+def _not_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a fraction (float) or a number of frames (int)")
+    return value
+
+
+Files = Annotated[list[Path], BeforeValidator(_as_list)]
+Part = Annotated[int | float, BeforeValidator(_not_bool), Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of the settings; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SplitConfig(Section):
+    """How the training files are divided."""
+
+    train: Part = Field(
+        DEFAULT_SPLIT[0], description="fraction (float) or number (int) of frames to train on"
+    )
+    val: Part = Field(
+        DEFAULT_SPLIT[1], description="the same for validation; not used if `val` names files"
+    )
+    test: Part = Field(
+        DEFAULT_SPLIT[2], description="the same for the test; not used if `test` names files"
+    )
+    seed: int | None = Field(None, ge=0, lt=2**32, description="of the draw; null: `seed` below")
+
+    def sizes(self, num_frames: int, has_val: bool, has_test: bool) -> tuple[float, float, float]:
+        """Sizes of the parts of the training files, for `AtomsDataset.split`.
+
+        A part that comes from files of its own leaves its share to the training set, if the
+        fractions are those of a whole.
+        """
+        train, val, test = self.train, self.val, self.test
+        if (train, val, test) == DEFAULT_SPLIT and 2 < num_frames < 10:
+            val, test = (0 if has_val else 1), (0 if has_test else 1)  # a tenth would be no frame
+            return num_frames - val - test, val, test
+        whole = isinstance(train, float) and abs(train + val + test - 1.0) < 1e-9
+        val, test = (0 if has_val else val), (0 if has_test else test)
+        return (1.0 - val - test if whole else train), val, test
+
+
+class DataConfig(Section):
+    """Structures and their labels."""
+
+    train: Files = Field([], description="file or files to train on; from their own folder on")
+    val: Files | None = Field(None, description="validation files; null: a part of `train`")
+    test: Files | None = Field(None, description="test files; null: a part of `train`")
+    energy_key: str | None = Field(None, description="name of the energy; null: ASE's own")
+    forces_key: str | None = Field(None, description="name of the forces; null: ASE's own")
+    stress_key: str | None = Field(None, description="name of the stress; null: ASE's own")
+    split: SplitConfig = Field(SplitConfig(), description="parts of `train`")
+    groups: str | None = Field(
+        None,
+        description="frames that stay in one part: null, 'geometry' (equal structures), or a key",
+    )
+
+    @field_validator("train", "val", "test")
+    @classmethod
+    def _some(cls, value: list[Path] | None) -> list[Path] | None:
+        if any(str(path) in ("", ".") for path in value or ()):
+            raise ValueError("expected names of files")
+        return value
+
+    def keys(self) -> dict[str, str | None]:
+        """Names of the labels, as arguments of `AtomsDataset`."""
+        return {k: getattr(self, k) for k in ("energy_key", "forces_key", "stress_key")}
+
+
+class RepresentationConfig(Section):
+    """What the net sees of the neighbours of an atom."""
+
+    name: Annotated[str, _one_of(["acsf"])] = Field("acsf", description="symmetry functions")
+    recipe: Annotated[str, _one_of(sorted(RECIPES))] = Field(
+        "imbalzano2018", description="published automatic set"
+    )
+    options: dict[str, Any] = Field({}, description="arguments of the recipe, e.g. {num_radial: 8}")
+    functions: list[dict[str, Any]] | None = Field(
+        None, description="own functions instead, e.g. [{type: G2, eta: 1.0, r_s: 2.0}]"
+    )
+    cutoff_function: Annotated[str, _one_of(sorted(CUTOFF_FUNCTIONS))] = Field(
+        "cosine", description="cosine or tanh3"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> RepresentationConfig:
+        known = list(inspect.signature(RECIPES[self.recipe]).parameters)[1:]
+        for name in self.options:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise ValueError(f"`options` of {self.recipe!r} are {known}, got {name!r}{hint}")
+        for function in self.functions or ():
+            from_dict(function)
+        return self
+
+
+class ModelConfig(Section):
+    """The energy model."""
+
+    name: Annotated[str, _one_of(MODELS)] = Field("bpnn", description="kind of the model")
+    cutoff: float = Field(5.0, gt=0, description="radius of the neighbourhood, Å")
+    representation: RepresentationConfig = Field(
+        RepresentationConfig(), description="what the net sees of the neighbours"
+    )
+    hidden_channels: list[Annotated[int, Field(gt=0)]] = Field(
+        [32, 32], description="width of each hidden layer"
+    )
+    activation: Annotated[str, _one_of(sorted(ACTIVATIONS))] = Field(
+        "tanh", description="tanh, silu, softplus, gelu or sigmoid"
+    )
+    dtype: Literal["float32", "float64"] = Field("float32", description="float32 or float64")
+
+
+class LossConfig(Section):
+    """Weights of the mean squared errors."""
+
+    energy: float = Field(1.0, ge=0, description="weight of the energy per atom, eV")
+    forces: float = Field(10.0, ge=0, description="weight of the force components, eV/Å")
+    stress: float = Field(0.0, ge=0, description="weight of the stress components, eV/Å^3")
+
+
+class TrainingConfig(Section):
+    """Arguments of `Trainer`."""
+
+    optimizer: Annotated[str, _one_of(OPTIMIZERS)] = Field(
+        "adamw", description="adamw, adam or lbfgs (full batch)"
+    )
+    learning_rate: float | None = Field(None, gt=0, description="null: 2e-3, with lbfgs 1")
+    weight_decay: float = Field(0.0, ge=0, description="of adam and adamw")
+    schedule: Annotated[str, _one_of(SCHEDULES)] = Field(
+        "cosine", description="of the learning rate: cosine, exponential, plateau or constant"
+    )
+    max_epochs: int = Field(200, gt=0, description="passes over the training set")
+    max_seconds: float | None = Field(None, gt=0, description="stop after this time; null: never")
+    batch_size: int | None = Field(None, gt=0, description="structures a step; null: ~200 atoms")
+    gradient_clip: float | None = Field(None, gt=0, description="largest gradient norm; null: any")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="averaging of the weights; 0: none")
+    patience: int | None = Field(
+        None, gt=0, description="stop after so many epochs without a better one; null: never"
+    )
+    isolated_energies: dict[str | int, float] | None = Field(
+        None, description="E0 in eV, e.g. {Cu: -3.5}; elements that are not named are fitted"
+    )
+    precompute: bool | None = Field(
+        None, description="compute fixed features once; null: if they fit in the memory"
+    )
+    checkpoint_seconds: float = Field(10.0, ge=0, description="time between checkpoints")
+
+
+class Config(Section):
+    """All settings of a training run."""
+
+    data: DataConfig = Field(DataConfig(), description="structures and their labels")
+    model: ModelConfig = Field(ModelConfig(), description="the energy model")
+    loss: LossConfig = Field(LossConfig(), description="weights of the mean squared errors")
+    training: TrainingConfig = Field(TrainingConfig(), description="how to minimise the loss")
+    seed: int = Field(0, ge=0, lt=2**32, description="of weights, batches and split")
+    device: str = Field(
+        "auto", description="cpu, cuda, cuda:1, mps, or auto: a GPU if there is one"
+    )
+
+
+def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
+    """Check settings given as nested mappings.
+
+    Args:
+        values: ``{"data": {"train": "li.extxyz"}, "training": {"max_epochs": 50}}``; what is not
+            given takes its default.
+        source: what to call them in messages.
+
+    Raises:
+        TypeError: `values` is no mapping.
+        ValueError: an unknown key (the message says which one was probably meant), or a value that
+            does not fit.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f"`{source}`: expected sections {list(Config.model_fields)}, got "
+            f"{type(values).__name__}; write for example data: {{train: li.extxyz}}"
+        )
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        raise ValueError(validation_message(error, Config, source)) from None
+
+
+def read_config(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read settings from a YAML file.
+
+    Names of data files count from the folder of the config file, or, if there is no such file,
+    from the working directory.
+
+    Args:
+        path: the file.
+        overrides: values that replace those of the file, by dotted key: ``{"model.cutoff": 6.0}``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no YAML or empty; see `parse_config`.
+    """
+    path = Path(path)
+    values = load_yaml(path)
+    check_kind(values, path, list(Config.model_fields))
+    for key, value in (overrides or {}).items():
+        override(values, key, value)
+    config = parse_config(values, str(path))
+    return _map_files(config, lambda file: _located(file, path.parent))
+
+
+def override(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set `values["a"]["b"]` by the dotted key "a.b"."""
+    *sections, last = key.split(".")
+    for section in sections:
+        if not isinstance(values.get(section), dict):
+            values[section] = {}
+        values = values[section]
+    values[last] = value
+
+
+def write_config(config: Config, path: str | os.PathLike[str]) -> Path:
+    """Write all settings, the defaults too, as YAML with what they mean in comments.
+
+    Names of files are written in full, so that the file means the same in every folder.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = to_yaml(_map_files(config, Path.absolute))
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def to_yaml(section: Section, indent: str = "") -> str:
+    """Settings as YAML with comments."""
+    lines = []
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            lines += [f"{indent}{name}:  # {field.description}", to_yaml(value, indent + "  ")]
+            continue
+        plain = section.model_dump(mode="json", include={name})[name]
+        text = yaml.safe_dump([plain], default_flow_style=True, width=10**6, allow_unicode=True)
+        lines.append(f"{indent}{name}: {text.strip()[1:-1]}".ljust(34) + f"  # {field.description}")
+    return "\n".join(lines) + ("\n" if not indent else "")
+
+
+def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """What is different, by dotted key: {"model.cutoff": (5.0, 6.0)}."""
+    before, after = (dict(_flat(config.model_dump(mode="json"))) for config in (old, new))
+    keys = [*before, *(key for key in after if key not in before)]
+    pairs = {key: (before.get(key), after.get(key)) for key in keys}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        # Free-form mappings (options, isolated energies) are compared whole
+        if isinstance(value, dict) and key not in ("options", "isolated_energies"):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _map_files(config: Config, change: Callable[[Path], Path]) -> Config:
+    """The same settings with other names of files."""
+    parts = {
+        part: [change(file) for file in files]
+        for part in ("train", "val", "test")
+        if (files := getattr(config.data, part)) is not None
+    }
+    return config.model_copy(update={"data": config.data.model_copy(update=parts)})
+
+
+def _located(file: Path, folder: Path) -> Path:
+    """A file beside the config file, or else in the working directory."""
+    if file.is_absolute() or not folder.joinpath(file).exists() and file.exists():
+        return file.absolute()
+    return folder.joinpath(file).absolute()

@@ -1,0 +1,153 @@
+"""What a wrong config file is told: the key, what was expected, what came, what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+
+def did_you_mean(name: object, names: Sequence[str]) -> str:
+    """A hint to the closest name, or nothing."""
+    close = get_close_matches(str(name), names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def missing_file(path: Path, argument: str) -> FileNotFoundError:
+    """The error for a file that is not there."""
+    there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    hint = did_you_mean(path.name, there) or "; check the name and the folder"
+    return FileNotFoundError(
+        f"`{argument}`: expected a file, got '{path}', which is not there{hint}"
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, PyYAML drops the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise yaml.YAMLError(f"the key {key!r} stands twice in the mapping of line {line}")
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: Path) -> Any:
+    """Read a YAML file; an empty one is an error.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is empty, or no YAML.
+    """
+    if not path.is_file():
+        raise missing_file(path, "config")
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"`config`: expected YAML, got '{path}': {' '.join(str(error).split())}; repair it"
+        ) from None
+    if values is None:
+        raise ValueError(
+            f"`config`: expected settings, got the empty file '{path}'; write for example "
+            "data: {train: li.extxyz}"
+        )
+    return values
+
+
+def check_kind(values: Any, path: Path, sections: Sequence[str]) -> None:
+    """Refuse a YAML file that is a list or a word.
+
+    Raises:
+        ValueError: `values` is no mapping.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"`config`: expected sections {list(sections)}, got {type(values).__name__} in "
+            f"'{path}'; write for example data: {{train: li.extxyz}}"
+        )
+
+
+def validation_message(error: ValidationError, model: type[BaseModel], source: str) -> str:
+    """All that is wrong in one message, unknown keys first, one line for each key."""
+    lines: dict[str, str] = {}
+    problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    for problem in problems:
+        fields, rest, owner = _located(problem["loc"], model)
+        key = (
+            ".".join([*fields, *rest]) if problem["type"] == "extra_forbidden" else ".".join(fields)
+        )
+        if problem["type"] == "extra_forbidden":
+            text = _unknown_key(str(rest[-1]), ".".join(fields), owner, model)
+        else:
+            text = _wrong_value(problem)
+            description = _description(fields, model)
+            text += f" ({description})" if description else ""
+        lines.setdefault(key, f"`{key}` in {source}: {text}")
+    return "\n".join(lines.values())
+
+
+def _located(
+    loc: tuple[int | str, ...], model: type[BaseModel]
+) -> tuple[list[str], list[str], type[BaseModel]]:
+    """Split a place into names of fields and what comes behind them; the section they end in."""
+    fields: list[str] = []
+    for part in loc:
+        if part not in model.model_fields:
+            break
+        fields.append(str(part))
+        kind = model.model_fields[str(part)].annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            break
+        model = kind
+    return fields, [str(part) for part in loc[len(fields) :]], model
+
+
+def _unknown_key(name: str, section: str, owner: type[BaseModel], model: type[BaseModel]) -> str:
+    names = list(owner.model_fields)
+    hint = did_you_mean(name, names)
+    if not hint:
+        others = [key for key in _keys(model) if key.rpartition(".")[2] == name]
+        hint = f"; did you mean {others[0]!r}?" if others else ""
+    where = f"`{section}` has the keys" if section else "there are"
+    return f"unknown key{hint or ';'} {where} {', '.join(names)}"
+
+
+def _wrong_value(problem: Any) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    for ours, theirs in _WORDS.items():
+        message = message.replace(theirs, ours)
+    message = message[:1].lower() + message[1:]
+    if problem["type"] == "model_type":
+        message = "expected a section with keys and values"
+    return f"{message}, got {problem['input']!r}" if "got " not in message else message
+
+
+_WORDS = {
+    "expected a number greater": "Input should be greater",
+    "expected a number less": "Input should be less",
+    "expected": "Input should be",
+}
+
+
+def _description(fields: list[str], model: type[BaseModel]) -> str:
+    description = ""
+    for name in fields:
+        field = model.model_fields[name]
+        description = field.description or ""
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return description
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")

@@ -1,0 +1,87 @@
+"""Optimisers and learning-rate schedules by name."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+OPTIMIZERS = ("adam", "adamw", "lbfgs")
+SCHEDULES = ("cosine", "exponential", "plateau", "constant")
+DEFAULT_LEARNING_RATE = {"adam": 2e-3, "adamw": 2e-3, "lbfgs": 1.0}
+
+
+def make_optimizer(
+    name: str, module: nn.Module, learning_rate: float | None, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Optimiser over the trainable parameters of a module.
+
+    Args:
+        name: ``"adam"``, ``"adamw"`` or ``"lbfgs"``.
+        module: Its parameters are trained.
+        learning_rate: None takes 2e-3 (Adam, AdamW) or 1 (L-BFGS, with a line search).
+        weight_decay: Decoupled (AdamW) or L2 (Adam); L-BFGS has none.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    lr = DEFAULT_LEARNING_RATE[name] if learning_rate is None else learning_rate
+    if name == "lbfgs":
+        return torch.optim.LBFGS(
+            parameters, lr=lr, max_iter=20, history_size=50, line_search_fn="strong_wolfe"
+        )
+    kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=lr, weight_decay=weight_decay)
+
+
+class Schedule:
+    """Learning rate after every epoch, by name: cosine, exponential, plateau or constant.
+
+    Args:
+        name: One of :data:`SCHEDULES`.
+        optimizer: Its learning rate is set.
+        max_epochs: Length of the cosine and of the exponential decay, both to 1% of the start.
+        patience: Epochs without improvement before the plateau schedule halves the rate.
+    """
+
+    def __init__(
+        self, name: str, optimizer: torch.optim.Optimizer, max_epochs: int, patience: int = 20
+    ) -> None:
+        self._name = name
+        self._optimizer = optimizer
+        self._max_epochs = max_epochs
+        self._first = float(optimizer.param_groups[0]["lr"])
+        self._plateau: ReduceLROnPlateau | None = None
+        if name == "plateau":
+            self._plateau = ReduceLROnPlateau(
+                optimizer, factor=0.5, patience=patience, min_lr=0.001 * self._first
+            )
+
+    def step(self, epoch: int, loss: float) -> None:
+        """Set the rate that follows ``epoch`` finished epochs with the given validation loss."""
+        if self._plateau is not None:
+            self._plateau.step(loss)
+            return
+        done = min(1.0, epoch / self._max_epochs)
+        factor = {
+            "cosine": 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)),
+            "exponential": 0.01**done,
+            "constant": 1.0,
+        }[self._name]
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._first * factor
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate in force."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for a checkpoint; the rate itself is the optimiser's."""
+        return {} if self._plateau is None else self._plateau.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        if self._plateau is not None:
+            self._plateau.load_state_dict(state)

@@ -1,0 +1,115 @@
+"""Before the first epoch: baseline, feature scaling, features computed once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from rich.progress import track
+
+from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.data.statistics import fit_isolated_energies, force_rms
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.geometry import cast
+from nnmd_graph.models.potential import Potential
+from nnmd_graph.nn.species import species_ids
+from nnmd_graph.representations.precomputed import (
+    can_precompute,
+    precompute,
+    num_values,
+)
+
+# Scaling needs the spread of features, not every atom of a large set.
+MAX_ATOMS_FOR_SCALING = 50_000
+
+
+def fit_baseline(
+    potential: Potential,
+    train: AtomsDataset,
+    isolated_energies: Mapping[int | str, float] | None = None,
+) -> None:
+    """Set E0 by least squares (or as given) and the scale to the RMS force times 1 Å.
+
+    Args:
+        potential: Its baseline is changed.
+        train: Training set.
+        isolated_energies: E0 of some or all elements in eV, by symbol or atomic number.
+    """
+    energies = dict.fromkeys(potential.species, 0.0)
+    if train.has("energy"):
+        energies |= fit_isolated_energies(train, given=isolated_energies)
+    scale = force_rms(train) if train.has("forces") else 0.0
+    if not scale > 1e-6:
+        scale = _energy_spread(train, energies)
+    potential.model.baseline.set(energies, scale if scale > 1e-6 else 1.0)
+
+
+def _energy_spread(train: AtomsDataset, energies: Mapping[int, float]) -> float:
+    """Standard deviation over structures of the energy per atom above the baseline, eV."""
+    residuals = [
+        (label.energy - sum(energies[int(z)] for z in frame.numbers)) / len(frame)
+        for frame, label in zip(train.frames, train.labels, strict=True)
+        if label.energy is not None
+    ]
+    return float(torch.tensor(residuals, dtype=torch.float64).std(correction=0)) if residuals else 0.0
+
+
+def available_bytes() -> int:
+    """Free memory of this machine, in bytes; 4 GiB where it cannot be read."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 4 * 2**30
+
+
+def should_precompute(
+    potential: Potential, graphs: Iterable[AtomicGraph], wanted: bool | None
+) -> bool:
+    """Whether features are to be computed once: they are fixed and fit in half of the memory."""
+    representation = potential.model.representation
+    if wanted is False or not can_precompute(representation):
+        if wanted:
+            raise ValueError(
+                "`precompute` must be False or None for a representation that is trained, got True"
+            )
+        return False
+    size = sum(num_values(g, representation.num_features) for g in graphs)  # type: ignore[arg-type]
+    return bool(wanted) or size * potential.dtype.itemsize < 0.5 * available_bytes()
+
+
+def prepare_graphs(
+    potential: Potential, graphs: Sequence[AtomicGraph], *, features: bool, progress: bool
+) -> list[AtomicGraph]:
+    """Graphs in the potential's dtype, with features where wanted."""
+    prepared = []
+    shown = track(graphs, "features" if features else "graphs", disable=not progress)
+    for graph in shown:
+        # On the CPU: a data set need not fit on the accelerator.
+        graph = cast(graph, potential.dtype, graph.pos.device)
+        prepared.append(
+            precompute(potential.model.representation, graph) if features else graph
+        )
+    return prepared
+
+
+@torch.no_grad()
+def fit_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: int) -> None:
+    """Fit feature scaling and centre the readout on (part of) a training set."""
+    order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
+    features, ids, num_atoms = [], [], 0
+    for n in order:
+        graph = potential.cast(graphs[n])
+        x = graph.features if "features" in graph else potential.model.representation(graph)
+        features.append(x)
+        ids.append(species_ids(graph.z, potential.species))
+        num_atoms += graph.num_nodes
+        if num_atoms > MAX_ATOMS_FOR_SCALING:
+            break
+    potential.model.fit_features(torch.cat(features), torch.cat(ids))
+
+
+def choose_batch_size(graphs: Sequence[AtomicGraph]) -> int:
+    """Structures a step: about 200 atoms, between 1 and 32 structures and a tenth of the set."""
+    atoms = sum(graph.num_nodes for graph in graphs) / len(graphs)
+    return max(1, min(32, round(200 / atoms), len(graphs) // 10))

@@ -1,0 +1,97 @@
+"""One epoch of training and one of validation: the physics part of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from lightning_fabric import Fabric
+from torch_geometric.loader import DataLoader
+
+from nnmd_graph.models.potential import Potential
+from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.metrics import RunningErrors
+
+
+class DivergedError(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+def train_epoch(
+    fabric: Fabric,
+    module: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loader: DataLoader,
+    loss: EnergyForcesLoss,
+    *,
+    gradient_clip: float | None = None,
+    after_step: Callable[[], None] | None = None,
+) -> float:
+    """One pass over the training set; returns its mean loss."""
+    module.train()
+    if isinstance(getattr(optimizer, "optimizer", optimizer), torch.optim.LBFGS):
+        return _full_batch_step(fabric, module, optimizer, loader, loss)
+    total, batches = 0.0, 0
+    for batch in loader:
+        optimizer.zero_grad()
+        value = loss(module(batch, stress=loss.wants("stress"), forces=loss.wants("forces")), batch)
+        _check(value)
+        fabric.backward(value)
+        if gradient_clip is not None:
+            fabric.clip_gradients(module, optimizer, max_norm=gradient_clip)
+        optimizer.step()
+        if after_step is not None:
+            after_step()
+        total, batches = total + float(value.detach()), batches + 1
+    return total / batches
+
+
+def _full_batch_step(
+    fabric: Fabric,
+    module: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loader: DataLoader,
+    loss: EnergyForcesLoss,
+) -> float:
+    """L-BFGS: the loss of the whole set and its gradient, summed over batches."""
+    counts: dict[str, torch.Tensor] = {}
+    for batch in loader:
+        for term in loss.weights:
+            if loss.wants(term) and term in batch:
+                present = torch.isfinite(batch[term]).sum()
+                counts[term] = counts.get(term, torch.zeros_like(present)) + present
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        total = torch.zeros(())
+        for batch in loader:
+            out = module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
+            sums = loss.squares(out, batch)
+            value = loss.total({t: (square, counts[t]) for t, (square, _) in sums.items()})
+            _check(value)
+            fabric.backward(value)
+            total = total + value.detach().cpu()
+        return total
+
+    return float(optimizer.step(closure))  # type: ignore[arg-type]
+
+
+def validate(potential: Potential, loader: DataLoader, loss: EnergyForcesLoss) -> RunningErrors:
+    """Errors of a potential over a data set."""
+    was_training = potential.training
+    potential.eval()
+    errors = RunningErrors(loss)
+    for batch in loader:
+        batch = batch.to(potential.device)
+        stress = "stress" in batch and loss.wants("stress")
+        errors.add(potential(batch, forces="forces" in batch, stress=stress), batch)
+    potential.train(was_training)
+    return errors
+
+
+def _check(value: torch.Tensor) -> None:
+    if not bool(torch.isfinite(value.detach())):
+        raise DivergedError(
+            "the loss became NaN or infinite; lower `learning_rate`, set `gradient_clip`, or look "
+            "for broken labels in the data"
+        )

@@ -1,0 +1,119 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.models.potential import Potential
+from nnmd_graph.training.callbacks import Row
+from nnmd_graph.training.checks import check_arguments, check_data
+from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.run import LAST, Run
+
+
+class Trainer:
+    """Trains a potential on energies, forces and stresses; the best epoch on the validation set wins.
+
+    Before the first epoch it fits the baseline (isolated-atom energies by least squares) and the
+    feature scaling on the training set, unless the potential has them already. Fixed symmetry
+    functions are computed once when their values and derivatives fit in memory.
+
+    Args:
+        loss: Loss function; None takes ``EnergyForcesLoss()``.
+        optimizer: ``"adamw"``, ``"adam"`` or ``"lbfgs"`` (full batch, line search).
+        learning_rate: None takes 2e-3 (Adam, AdamW) or 1 (L-BFGS).
+        weight_decay: Weight decay of Adam and AdamW.
+        schedule: ``"cosine"``, ``"exponential"``, ``"plateau"`` or ``"constant"``.
+        max_epochs: Number of epochs.
+        max_seconds: Stop after this time, None for no limit; resumed runs count all their parts.
+        batch_size: Structures a step; None takes about 200 atoms, at least 1 and at most 32
+            structures.
+        gradient_clip: Largest norm of the gradient, None for no clipping.
+        ema_decay: Decay of the running average of the weights that is validated and kept; 0 turns
+            it off.
+        patience: Stop after this many epochs without a better validation loss, None never.
+        isolated_energies: E0 in eV by element symbol or atomic number; the others are fitted.
+        precompute: Compute fixed features once; None when they fit in half of the free memory.
+        seed: Seed of the order of structures.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
+        output: Folder for model.pt, log.csv and checkpoints/; None writes nothing.
+        checkpoint_seconds: Time between checkpoints.
+        progress: Whether to show progress bars.
+
+    Raises:
+        ValueError: If an argument is out of range or unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss: EnergyForcesLoss | None = None,
+        optimizer: str = "adamw",
+        learning_rate: float | None = None,
+        weight_decay: float = 0.0,
+        schedule: str = "cosine",
+        max_epochs: int = 200,
+        max_seconds: float | None = None,
+        batch_size: int | None = None,
+        gradient_clip: float | None = None,
+        ema_decay: float = 0.99,
+        patience: int | None = None,
+        isolated_energies: Mapping[int | str, float] | None = None,
+        precompute: bool | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        output: str | Path | None = None,
+        checkpoint_seconds: float = 10.0,
+        progress: bool = False,
+    ) -> None:
+        self.loss = loss if loss is not None else EnergyForcesLoss()
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.max_epochs = max_epochs
+        self.max_seconds = max_seconds
+        self.batch_size = batch_size
+        self.gradient_clip = gradient_clip
+        self.ema_decay = ema_decay
+        self.patience = patience
+        self.isolated_energies = isolated_energies
+        self.precompute = precompute
+        self.seed = seed
+        self.device = device
+        self.output = None if output is None else Path(output)
+        self.checkpoint_seconds = checkpoint_seconds
+        self.progress = progress
+        check_arguments(self)
+
+    def fit(
+        self,
+        potential: Potential,
+        train: AtomsDataset,
+        val: AtomsDataset | None = None,
+        *,
+        resume: bool = False,
+    ) -> list[Row]:
+        """Train; the potential ends with the weights of its best epoch, in evaluation mode.
+
+        Args:
+            potential: Changed in place.
+            train: Training set.
+            val: Validation set, which chooses the best epoch; None takes the training loss.
+            resume: Go on from ``output``/checkpoints/last.pt where there is one.
+
+        Returns:
+            One row an epoch, the columns of log.csv.
+
+        Raises:
+            ValueError: If the data do not fit the potential or the checkpoint.
+            DivergedError: If the loss becomes NaN or infinite.
+        """
+        check_data(self, potential, train, val)
+        run = Run(self, potential, train, val)
+        if resume and self.output is not None and (self.output / LAST).is_file():
+            run.load(self.output / LAST)
+        run.loop()
+        return run.at.history

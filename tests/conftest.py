@@ -1,0 +1,76 @@
+"""What every test shares: determinism, float64, shape checks, and where the published data is."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import jaxtyping
+import pytest
+import torch
+from beartype import beartype
+
+torch.set_num_threads(1)  # the tests run side by side (pytest -n), and sums come out the same
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _has_shape(hint: Any) -> bool:
+    if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
+        return True
+    return any(_has_shape(part) for part in get_args(hint))
+
+
+def check_shapes(function: F) -> F:
+    """Check what is annotated with a shape, `Float[Tensor, "N 3"]`; mypy has the rest."""
+    hints = function.__annotations__
+    function.__annotations__ = {name: hint for name, hint in hints.items() if _has_shape(hint)}
+    return beartype(function) if function.__annotations__ else function
+
+
+# Before the package is imported, so that the checks are compiled into it
+jaxtyping.install_import_hook("nnmd_graph", f"{__name__}.check_shapes")
+
+
+@pytest.fixture(autouse=True)
+def own_error_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch the checks off inside `pytest.raises`: the error must be the one that users get."""
+    original = pytest.raises
+
+    @contextmanager
+    def raises(*args: Any, **kwargs: Any) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+        before = jaxtyping.config.jaxtyping_disable
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            with original(*args, **kwargs) as info:
+                yield info
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", before)
+
+    monkeypatch.setattr(pytest, "raises", raises)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Give each test the same random numbers, whatever ran before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Make float64 the default dtype of a test or (with `pytestmark = usefixtures`) of a file."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Give the folder of published data sets and reference results, or skip the test."""
+    default = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("NNMD_GRAPH_SHARED", default))
+    if not folder.is_dir():
+        pytest.skip(f"no published data in {folder}; set NNMD_GRAPH_SHARED to its folder")
+    return folder

@@ -1,0 +1,95 @@
+"""The house stays in order: each folder imports only from those above it, and files stay short."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "nnmd_graph"
+ORDER = [
+    "typing",
+    "units",
+    "graph",
+    "data",
+    "nn",
+    "representations",
+    "models",
+    "training",
+    "evaluation",
+    "calculators",
+    "active",
+    "cli",
+]
+MAX_LINES = 400
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """`graph` for nnmd_graph/graph/neighbors.py, `units` for nnmd_graph/units.py."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_modules(path: Path, source: str) -> list[str]:
+    """Every nnmd_graph module that a file imports, at any depth, with relative imports resolved."""
+    here = ["nnmd_graph", *path.relative_to(PACKAGE).parent.parts]
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            module = [*base, *(node.module.split(".") if node.module else [])]
+            # `from nnmd_graph import graph` names a folder only behind the word import
+            found += [".".join([*module, alias.name]) for alias in node.names]
+    return [name for name in found if name.split(".")[0] == "nnmd_graph"]
+
+
+def violations(path: Path, source: str) -> list[str]:
+    mine = ORDER.index(room(path))
+    wrong = []
+    for module in imported_modules(path, source):
+        parts = module.split(".")
+        if len(parts) < 2 or parts[1] not in ORDER:
+            wrong.append(f"{module}: import from the folder itself, not from the package's top")
+        elif ORDER.index(parts[1]) > mine:
+            wrong.append(f"{module}: {parts[1]} stands below {ORDER[mine]}")
+    return wrong
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_every_file_imports_only_from_above(path: Path) -> None:
+    if path in (PACKAGE / "__init__.py", PACKAGE / "__main__.py"):
+        return  # the front door opens on every room
+    assert room(path) in ORDER, f"unknown room {room(path)}: add it to the order in DESIGN and here"
+    assert not violations(path, path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_every_file_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < MAX_LINES
+
+
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        ("from nnmd_graph.models.potential import Potential", True),
+        ("import nnmd_graph.models", True),
+        ("from nnmd_graph import models", True),
+        ("from nnmd_graph import Potential", True),
+        ("from ..models import potential", True),
+        ("def f():\n    from nnmd_graph.cli import main", True),
+        ("from nnmd_graph.units import GPA", False),
+        ("from .triplets import triplets", False),
+        ("from . import triplets", False),
+        ("import torch", False),
+    ],
+)
+def test_the_check_itself_sees_wrong_imports(source: str, wrong: bool) -> None:
+    assert bool(violations(PACKAGE / "graph" / "convert.py", source)) == wrong
+
+
+def test_no_file_is_called_utils() -> None:
+    words = {"utils", "util", "helper", "helpers", "misc", "common"}
+    assert not [
+        path for path in FILES if words & set(path.relative_to(PACKAGE).with_suffix("").parts)
+    ]
