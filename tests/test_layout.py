@@ -18,6 +18,7 @@ ORDER = [
     "evaluation",
     "calculators",
     "active",
+    "workflow",
     "cli",
 ]
 MAX_LINES = 400

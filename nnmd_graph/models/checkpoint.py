@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
-import zipfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +62,10 @@ def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, An
     if not path.is_file():
         raise FileNotFoundError(f"`path` must be a file, got {str(path)!r}, which does not exist")
     try:
-        values = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, OSError,
-            KeyError, ValueError, AttributeError, UnicodeDecodeError) as error:  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about files of others; the error says it
+            values = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # foreign bytes may raise anything, IndexError and struct.error too
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"`path` must be a file written by nnmd_graph, got {str(path)!r}, which is damaged or "
@@ -91,7 +91,7 @@ def describe(model: EnergyModel) -> dict[str, Any]:
         "cutoff": model.cutoff,
         "representation": _describe(model.representation),
         "readout": _describe(model.readout),
-        "scaler": None if model.scaler is None else list(model.scaler.mean.shape),
+        "scaler": None if model.scaler is None else [*model.scaler.mean.shape, model.scaler.ridge],
         "dtype": str(model.baseline.scale.dtype).removeprefix("torch."),
     }
 
@@ -125,7 +125,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> EnergyModel:
     try:
         model = build(values["hyper_parameters"])
         model.load_state_dict(values["state"])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(
             f"`path` must hold a complete model, got {str(path)!r}, which does not fit together "
             f"({str(error).splitlines()[0][:200]}); save the potential again"
@@ -152,7 +152,7 @@ def _build(values: dict[str, Any]) -> nn.Module:
         )
     module = MODULES[name]
     if hasattr(module, "from_hyper_parameters"):
-        return module.from_hyper_parameters(arguments)  # type: ignore[operator]
+        return module.from_hyper_parameters(arguments)
     return module(**arguments)
 
 

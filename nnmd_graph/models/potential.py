@@ -103,8 +103,9 @@ class Potential(nn.Module):
         if "feature_jacobian" in graph and (forces or stress):
             return self._from_features(graph, forces=forces, stress=stress)
         if not (forces or stress):
-            atomic_energy = self.model(graph)
-            return {"energy": _total(atomic_energy, graph), "atomic_energy": atomic_energy}
+            with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+                atomic_energy = self._atomic_energy(graph)
+                return {"energy": _total(atomic_energy, graph), "atomic_energy": atomic_energy}
         with torch.enable_grad():
             pos, strain, moved = _differentiable(graph, stress)
             atomic_energy = self.model(moved)
@@ -122,6 +123,11 @@ class Potential(nn.Module):
             out["stress"] = _per_volume(gradients[1], graph)
         return out if self.training else _detached(out)
 
+    def _atomic_energy(self, graph: AtomicGraph) -> Tensor:
+        if "features" in graph:
+            return self.model.atomic_energy(graph.features, species_ids(graph.z, self.species))
+        return self.model(graph)
+
     def _from_features(self, graph: AtomicGraph, *, forces: bool, stress: bool) -> Prediction:
         """The same from precomputed features: dE/dx from the net, then the chain rule."""
         species_id = species_ids(graph.z, self.species)
@@ -131,7 +137,7 @@ class Potential(nn.Module):
             energy = _total(atomic_energy, graph)
             (dx,) = torch.autograd.grad(energy.sum(), x, create_graph=self.training)
             neighbor, centre = graph.edge_index
-            by_edge = edge_gradient(graph.feature_jacobian, dx, centre)
+            by_edge = edge_gradient(graph.feature_jacobian, dx)
             out: Prediction = {"energy": energy, "atomic_energy": atomic_energy}
             if forces:
                 out["forces"] = scatter_sum(by_edge, centre, len(x)) - scatter_sum(
@@ -167,9 +173,7 @@ class Potential(nn.Module):
         checkpoint.save(self.model, Path(path))
 
     @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], device: str | torch.device = "cpu"
-    ) -> Potential:
+    def load(cls, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Potential:
         """Read a potential written by :meth:`save`, in evaluation mode.
 
         Raises:

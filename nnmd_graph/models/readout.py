@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from nnmd_graph.nn.mlp import ElementMLP
+from nnmd_graph.nn.mlp import MLP, ElementMLP
 
 
 class ElementReadout(nn.Module):
@@ -38,18 +38,20 @@ class ElementReadout(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self._arguments = {
-            "num_species": num_species,
-            "in_channels": in_channels,
-            "hidden_channels": list(hidden_channels),
-            "activation": activation,
-            "seed": seed,
-        }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = ElementMLP(num_species, in_channels, hidden_channels, activation)
+        self._arguments = {
+            "num_species": int(num_species),
+            "in_channels": int(in_channels),
+            "hidden_channels": [int(width) for width in hidden_channels],
+            "activation": activation,
+            "seed": int(seed),
+        }
 
-    def forward(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+    def forward(
+        self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]
+    ) -> Float[Tensor, " N"]:
         """Output of each atom's net, [N], dimensionless."""
         return self.net(x, species_id)
 
@@ -71,6 +73,7 @@ class ElementReadout(nn.Module):
             isolated: Features of isolated atoms, scaled, [S, F].
         """
         for s, net in enumerate(self.net.nets):
+            assert isinstance(net, MLP)
             atoms = species_id == s
             if not bool(atoms.any()):
                 continue

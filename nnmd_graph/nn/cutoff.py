@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -51,7 +52,8 @@ def tanh_cutoff(dist: Tensor, cutoff: float) -> Tensor:
 
 def value_and_slope(fc: CutoffFunction, dist: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
     """f_c and its derivative by r in Å^-1, each the shape of ``dist``."""
-    return jvp(lambda r: fc(r, cutoff), (dist,), (torch.ones_like(dist),))
+    pair = jvp(lambda r: fc(r, cutoff), (dist,), (torch.ones_like(dist),))
+    return cast(tuple[Tensor, Tensor], pair)
 
 
 CUTOFF_FUNCTIONS: dict[str, CutoffFunction] = {"cosine": cosine_cutoff, "tanh3": tanh_cutoff}

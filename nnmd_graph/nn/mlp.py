@@ -45,11 +45,12 @@ class MLP(nn.Module):
                 f"`activation` must be one of {sorted(ACTIVATIONS)}, got {activation!r}; "
                 "forces need a smooth one"
             )
-        widths = [in_channels, *hidden_channels, out_channels]
+        many = hidden_channels if isinstance(hidden_channels, Sequence) else [0]
+        widths = [in_channels, *many, out_channels]
         if any(int(width) != width or width < 1 for width in widths):
             raise ValueError(
-                f"`hidden_channels` must be positive integers, got {tuple(hidden_channels)} for "
-                f"{in_channels} inputs; give one width per hidden layer"
+                f"`hidden_channels` must be a sequence of positive integers, got {hidden_channels} "
+                f"for {in_channels} inputs; give one width per hidden layer, for example (32, 32)"
             )
         layers: list[nn.Module] = []
         for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations_with_replacement
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from ase.data import chemical_symbols
@@ -20,33 +20,20 @@ from nnmd_graph.nn.scatter import scatter_sum, take
 from nnmd_graph.nn.species import species_ids, species_tuple
 from nnmd_graph.representations.auto import RECIPES
 from nnmd_graph.representations.groups import (
+    Edges,
     Group,
+    Messages,
     angular_factors,
     angular_terms,
     make_groups,
     radial_terms,
 )
+from nnmd_graph.representations.jacobian import angular_block, radial_block
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
 # Terms that are alive at once: beyond this many, sums over triplets run in pieces, and the pieces
 # are computed again in the backward pass instead of being kept.
 MAX_TERMS = 2**24
-
-
-class Edges(NamedTuple):
-    """Edges inside the cutoff: ids into the graph's edges, vectors, ends."""
-
-    ids: Tensor  # [M] of [E]
-    vec: Tensor  # [M, 3]
-    centre: Tensor  # [M]
-    neighbor: Tensor  # [M] species_id of the neighbour
-
-
-class Messages(NamedTuple):
-    """One group's terms: which edges or triplets take part and where their sums go."""
-
-    members: Tensor  # [M] ids of edges or triplets
-    target: Tensor  # [M] centre * len(group.neighbors) + neighbour
 
 
 class ACSF(nn.Module):
@@ -172,8 +159,6 @@ class ACSF(nn.Module):
         Returns:
             x [N, F] and jacobian [E, 3, F] in Å^-1.
         """
-        from nnmd_graph.representations.jacobian import angular_block, radial_block
-
         edges = self._edges(graph)
         pairs = self._pairs(edges, graph.num_nodes)
         x = graph.pos.new_zeros(graph.num_nodes, self.num_features)

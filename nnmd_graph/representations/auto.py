@@ -23,13 +23,13 @@ def imbalzano2018(
 
     Centred: eta_m = (n^(m/n) / r_c)^2, r_s = 0; shifted: r_s,m = r_c / n^(m/n),
     eta_s,m = 1 / (r_s,n-m - r_s,n-m-1)^2 (the width of a shell follows its distance to the next);
-    angular: the centred eta with lam = 1, -1 and every zeta. Source: G. Imbalzano et al.,
-    J. Chem. Phys. 148, 241730 (2018), doi 10.1063/1.5024611.
+    angular: centred with n of its own, m = 0 .. n - 1, lam = 1 and -1 and every zeta. Source:
+    G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), doi 10.1063/1.5024611.
 
     Args:
         cutoff: r_c in Å.
         num_radial: n of the radial series: n + 1 centred and n shifted functions.
-        num_angular: Number of widths of the angular functions, the first of the centred series.
+        num_angular: n of the angular series, the number of its widths.
         zeta: Angular exponents.
         angular: ``"G4"`` (narrow, n2p2 type 3) or ``"G5"`` (wide, type 9).
     """
@@ -56,4 +56,53 @@ def imbalzano2018(
     return functions
 
 
-RECIPES: dict[str, Callable[..., list[SymmetryFunction]]] = {"imbalzano2018": imbalzano2018}
+def gastegger2018(
+    cutoff: float,
+    *,
+    num_radial: int = 16,
+    num_angular: int = 4,
+    zeta: Sequence[float] = (1.0, 4.0, 16.0),
+    angular: str = "G5",
+    r_min: float = 1.0,
+) -> list[SymmetryFunction]:
+    """Evenly spaced shells as wide as their distance, radial and angular.
+
+    n shells from r_min on, d = (r_c - r_min) / n apart: r_s,m = r_min + m d, eta = 1 / (2 d^2);
+    angular functions have their own, coarser shells, lam = 1, -1 and every zeta. Source: M.
+    Gastegger et al., J. Chem. Phys. 148, 241709 (2018), doi 10.1063/1.5019667, the shifted scheme
+    (there with element weights and zeta = 1).
+
+    Args:
+        cutoff: r_c in Å.
+        num_radial: Number of radial shells.
+        num_angular: Number of angular shells; 0 leaves the angular functions out.
+        zeta: Angular exponents.
+        angular: ``"G5"`` (wide, n2p2 type 9) or ``"G4"`` (narrow, type 3).
+        r_min: Centre of the first shell in Å, a little below the shortest bond.
+    """
+    if num_radial < 1 or num_angular < 0 or angular not in ("G4", "G5"):
+        raise ValueError(
+            "`num_radial` must be at least 1, `num_angular` at least 0, `angular` 'G4' or 'G5', "
+            f"got {num_radial}, {num_angular}, {angular!r}; the defaults are 16, 4, 'G5'"
+        )
+    if not 0.0 <= r_min < cutoff:
+        raise ValueError(f"`r_min` must lie in [0, {cutoff}) Å, got {r_min}; the default is 1.0")
+    width = (cutoff - r_min) / num_radial
+    functions: list[SymmetryFunction] = [
+        G2(eta=0.5 / width**2, r_s=r_min + m * width) for m in range(num_radial)
+    ]
+    kind = G4 if angular == "G4" else G5
+    for m in range(num_angular):
+        width = (cutoff - r_min) / num_angular
+        functions += [
+            kind(eta=0.5 / width**2, r_s=r_min + m * width, zeta=z, lam=lam)
+            for z in zeta
+            for lam in (1.0, -1.0)
+        ]
+    return functions
+
+
+RECIPES: dict[str, Callable[..., list[SymmetryFunction]]] = {
+    "gastegger2018": gastegger2018,
+    "imbalzano2018": imbalzano2018,
+}

@@ -8,12 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nnmd_graph.nn.cutoff import CutoffFunction, value_and_slope
 from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, SymmetryFunction
+
+
+class Edges(NamedTuple):
+    """Edges inside the cutoff: ids into the graph's edges, vectors, ends."""
+
+    ids: Tensor  # [M] of [E]
+    vec: Tensor  # [M, 3]
+    centre: Tensor  # [M]
+    neighbor: Tensor  # [M] species_id of the neighbour
+
+
+class Messages(NamedTuple):
+    """One group's terms: which edges or triplets take part and where their sums go."""
+
+    members: Tensor  # [M] ids of edges or triplets
+    target: Tensor  # [M] centre * len(group.neighbors) + neighbour
 
 
 @dataclass(frozen=True)
@@ -37,10 +54,10 @@ class Group:
 
 def make_groups(functions: Sequence[SymmetryFunction]) -> list[Group]:
     """Sort functions, each with its cutoff and neighbours set, into groups."""
-    wanted: dict[tuple, dict[tuple, int]] = {}
+    wanted: dict[tuple[Any, ...], dict[tuple[int, ...], int]] = {}
     for column, f in enumerate(functions):
         wanted.setdefault((type(f), f.cutoff, f.shape()), {})[f.neighbors] = column  # type: ignore[index]
-    shared: dict[tuple, dict[tuple, dict[tuple, int]]] = {}
+    shared: dict[tuple[Any, ...], dict[tuple[float, ...], dict[tuple[int, ...], int]]] = {}
     for (kind, cutoff, shape), columns in wanted.items():
         key = (kind, cutoff, tuple(sorted(columns)))
         shared.setdefault(key, {})[shape] = columns
@@ -114,7 +131,8 @@ def angular_terms(group: Group, radial: Tensor, angular: Tensor) -> Tensor:
         terms = (radial.unsqueeze(-1) * angular.unsqueeze(-2)).flatten(-2)
         if tuple(pairs) == group.shapes:
             return terms
-        pick = [pairs.index(shape) for shape in group.shapes]
+        place = {pair: n for n, pair in enumerate(pairs)}
+        pick = [place[eta, zeta, lam, r_s] for eta, zeta, lam, r_s in group.shapes]
         return terms.index_select(-1, torch.tensor(pick, device=terms.device))
     b = [radial_keys.index((shape[0], shape[3])) for shape in group.shapes]
     a = [angular_keys.index((shape[1], shape[2])) for shape in group.shapes]

@@ -7,6 +7,7 @@ product only, so three numbers give its whole gradient.
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -15,7 +16,9 @@ from torch.func import jvp
 from nnmd_graph.nn.cutoff import CutoffFunction
 from nnmd_graph.nn.scatter import scatter_sum, take
 from nnmd_graph.representations.groups import (
+    Edges,
     Group,
+    Messages,
     angular_factor_gradients,
     angular_terms,
     radial_factor_gradients,
@@ -28,13 +31,22 @@ MAX_TERMS = 2**18
 
 
 def radial_block(
-    group: Group, fc: CutoffFunction, edges, pairs, messages, x: Tensor, jacobian: Tensor
+    group: Group,
+    fc: CutoffFunction,
+    edges: Edges,
+    pairs: tuple[Tensor, Tensor],
+    messages: Messages,
+    x: Tensor,
+    jacobian: Tensor,
 ) -> None:
     """Add a radial group's values to x [N, F] and derivatives to jacobian [E, 3, F]."""
     members, target = messages
     vec = take(edges.vec, members)
     r2 = (vec * vec).sum(-1)
-    g, g_p = jvp(lambda p: radial_terms(group, fc, p), (r2,), (torch.ones_like(r2),))
+    g, g_p = cast(
+        tuple[Tensor, Tensor],
+        jvp(lambda p: radial_terms(group, fc, p), (r2,), (torch.ones_like(r2),)),
+    )
     _store_values(group, scatter_sum(g, target, x.shape[0] * len(group.neighbors)), x)
     local = target % len(group.neighbors)
     rows = take(edges.ids, members)
@@ -45,7 +57,13 @@ def radial_block(
 
 
 def angular_block(
-    group: Group, fc: CutoffFunction, edges, pairs, messages, x: Tensor, jacobian: Tensor
+    group: Group,
+    fc: CutoffFunction,
+    edges: Edges,
+    pairs: tuple[Tensor, Tensor],
+    messages: Messages,
+    x: Tensor,
+    jacobian: Tensor,
 ) -> None:
     """Add an angular group's values to x [N, F] and derivatives to jacobian [E, 3, F]."""
     members, target = messages

@@ -62,18 +62,27 @@ class SymmetryFunction:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name not in ("cutoff", "neighbors") and not math.isfinite(value):
-                raise ValueError(
-                    f"`{field.name}` of {type(self).__name__} must be finite, got {value}; "
-                    "give a number"
-                )
-        if self.cutoff is not None and not 0.0 < self.cutoff < math.inf:
+            if field.name != "neighbors" and not (field.name == "cutoff" and value is None):
+                # Plain floats: numpy's would end up in checkpoints, which hold no foreign types.
+                object.__setattr__(self, field.name, self._finite(field.name, value))
+        if self.cutoff is not None and not self.cutoff > 0.0:
             raise ValueError(
                 f"`cutoff` of {type(self).__name__} must be positive, got {self.cutoff}; "
                 "give a radius in Å"
             )
         if self.neighbors is not None:
             object.__setattr__(self, "neighbors", self._sorted_neighbors())
+
+    def _finite(self, name: str, value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(
+                f"`{name}` of {type(self).__name__} must be finite, got {value!r}; give a number"
+            )
+        return number
 
     def _sorted_neighbors(self) -> tuple[int, ...]:
         given = self.neighbors if isinstance(self.neighbors, tuple | list) else (self.neighbors,)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 COLUMNS = (
@@ -64,6 +65,7 @@ class TrainingProgress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[errors]}"),
             TimeRemainingColumn(),
+            console=Console(stderr=True),
             disable=not enabled,
         )
         self._task = self._progress.add_task("training", total=max_epochs, errors="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,7 +22,7 @@ def check_arguments(trainer: Trainer) -> None:
     """Check the settings of a trainer.
 
     Raises:
-        TypeError: If the loss is not an EnergyForcesLoss.
+        TypeError: If the loss is not an EnergyForcesLoss, or a number not a number.
         ValueError: If a setting is out of range or unknown.
     """
     if not isinstance(trainer.loss, EnergyForcesLoss):
@@ -36,29 +37,53 @@ def check_arguments(trainer: Trainer) -> None:
             )
     _check_positive(trainer, "max_epochs", "batch_size", "patience", integer=True)
     _check_positive(trainer, "learning_rate", "max_seconds", "gradient_clip")
+    for name in ("ema_decay", "weight_decay", "checkpoint_seconds", "seed"):
+        _check_number(name, getattr(trainer, name), integer=name == "seed")
     if not 0.0 <= trainer.ema_decay < 1.0:
         raise ValueError(
             f"`ema_decay` must lie in [0, 1), got {trainer.ema_decay}; 0 turns averaging off"
         )
     if not 0.0 <= trainer.weight_decay < math.inf:
-        raise ValueError(f"`weight_decay` must be at least 0, got {trainer.weight_decay}")
+        raise ValueError(f"`weight_decay` must be at least 0, got {trainer.weight_decay}; 0 is off")
+    if not trainer.checkpoint_seconds >= 0.0:
+        raise ValueError(
+            f"`checkpoint_seconds` must be at least 0, got {trainer.checkpoint_seconds}; 0 writes "
+            "one after every epoch"
+        )
+    if not 0 <= trainer.seed < 2**32:
+        raise ValueError(f"`seed` must lie in 0 .. 2^32 - 1, got {trainer.seed}; give a small one")
+    if trainer.optimizer == "lbfgs" and (trainer.gradient_clip or trainer.weight_decay):
+        raise ValueError(
+            "`gradient_clip` and `weight_decay` are not for L-BFGS, got "
+            f"{trainer.gradient_clip} and {trainer.weight_decay}; leave them out"
+        )
     _check_device(trainer.device)
+
+
+def _check_number(name: str, value: object, *, integer: bool = False) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral if integer else Real):
+        word = "an integer" if integer else "a number"
+        raise TypeError(f"`{name}` must be {word}, got {value!r}; change it or leave it out")
 
 
 def _check_positive(trainer: Trainer, *names: str, integer: bool = False) -> None:
     for name in names:
         value = getattr(trainer, name)
-        if value is None:
+        # None stands for a default or for no limit; the number of epochs has neither.
+        if value is None and name != "max_epochs":
             continue
-        if not 0 < value < math.inf or (integer and int(value) != value):
+        _check_number(name, value, integer=integer)
+        if not 0 < value < math.inf:
             kind = "a positive integer" if integer else "a positive number"
             raise ValueError(f"`{name}` must be {kind}, got {value!r}; change it or leave it out")
 
 
 def _check_device(device: str) -> None:
-    kind = device.partition(":")[0]
-    if kind not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"`device` must be 'auto', 'cpu' or 'cuda', got {device!r}")
+    kind, _, number = str(device).partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and not number.isdecimal()):
+        raise ValueError(
+            f"`device` must be 'auto', 'cpu', 'cuda' or 'cuda:1', got {device!r}; choose one"
+        )
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"`device` must be present, got {device!r} without CUDA; use 'cpu'")
 
@@ -69,10 +94,15 @@ def check_data(
     """Check that data, potential and settings fit together.
 
     Raises:
-        TypeError: If a data set is not an AtomsDataset.
+        TypeError: If the potential is not a Potential or a data set not an AtomsDataset.
         ValueError: If a set is empty, holds unknown elements or lacks every wanted label, or a
             batch is larger than the training set.
     """
+    if not isinstance(potential, Potential):
+        raise TypeError(
+            f"`potential` must be a Potential, got {type(potential).__name__}; write "
+            "Potential(BPNN(...))"
+        )
     for name, dataset in (("train", train), ("val", val)):
         if dataset is None and name == "val":
             continue

@@ -32,7 +32,6 @@ from nnmd_graph.training.config_errors import (
     check_kind,
     did_you_mean,
     load_yaml,
-    missing_file,
     validation_message,
 )
 from nnmd_graph.training.optimization import OPTIMIZERS, SCHEDULES
@@ -79,15 +78,20 @@ class SplitConfig(Section):
     """How the training files are divided."""
 
     train: Part = Field(
-        DEFAULT_SPLIT[0], description="fraction (float) or number (int) of frames to train on"
+        default=DEFAULT_SPLIT[0],
+        description="fraction (float) or number (int) of frames to train on",
     )
     val: Part = Field(
-        DEFAULT_SPLIT[1], description="the same for validation; not used if `val` names files"
+        default=DEFAULT_SPLIT[1],
+        description="the same for validation; not used if `val` names files",
     )
     test: Part = Field(
-        DEFAULT_SPLIT[2], description="the same for the test; not used if `test` names files"
+        default=DEFAULT_SPLIT[2],
+        description="the same for the test; not used if `test` names files",
     )
-    seed: int | None = Field(None, ge=0, lt=2**32, description="of the draw; null: `seed` below")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**32, description="of the draw; null: `seed` below"
+    )
 
     def sizes(self, num_frames: int, has_val: bool, has_test: bool) -> tuple[float, float, float]:
         """Sizes of the parts of the training files, for `AtomsDataset.split`.
@@ -107,15 +111,17 @@ class SplitConfig(Section):
 class DataConfig(Section):
     """Structures and their labels."""
 
-    train: Files = Field([], description="file or files to train on; from their own folder on")
-    val: Files | None = Field(None, description="validation files; null: a part of `train`")
-    test: Files | None = Field(None, description="test files; null: a part of `train`")
-    energy_key: str | None = Field(None, description="name of the energy; null: ASE's own")
-    forces_key: str | None = Field(None, description="name of the forces; null: ASE's own")
-    stress_key: str | None = Field(None, description="name of the stress; null: ASE's own")
-    split: SplitConfig = Field(SplitConfig(), description="parts of `train`")
+    train: Files = Field(
+        default=[], description="file or files to train on; from their own folder on"
+    )
+    val: Files | None = Field(default=None, description="validation files; null: a part of `train`")
+    test: Files | None = Field(default=None, description="test files; null: a part of `train`")
+    energy_key: str | None = Field(default=None, description="name of the energy; null: ASE's own")
+    forces_key: str | None = Field(default=None, description="name of the forces; null: ASE's own")
+    stress_key: str | None = Field(default=None, description="name of the stress; null: ASE's own")
+    split: SplitConfig = Field(default=SplitConfig(), description="parts of `train`")
     groups: str | None = Field(
-        None,
+        default=None,
         description="frames that stay in one part: null, 'geometry' (equal structures), or a key",
     )
 
@@ -126,7 +132,7 @@ class DataConfig(Section):
             raise ValueError("expected names of files")
         return value
 
-    def keys(self) -> dict[str, str | None]:
+    def keys(self) -> dict[str, Any]:
         """Names of the labels, as arguments of `AtomsDataset`."""
         return {k: getattr(self, k) for k in ("energy_key", "forces_key", "stress_key")}
 
@@ -134,16 +140,20 @@ class DataConfig(Section):
 class RepresentationConfig(Section):
     """What the net sees of the neighbours of an atom."""
 
-    name: Annotated[str, _one_of(["acsf"])] = Field("acsf", description="symmetry functions")
-    recipe: Annotated[str, _one_of(sorted(RECIPES))] = Field(
-        "imbalzano2018", description="published automatic set"
+    name: Annotated[str, _one_of(["acsf"])] = Field(
+        default="acsf", description="symmetry functions"
     )
-    options: dict[str, Any] = Field({}, description="arguments of the recipe, e.g. {num_radial: 8}")
+    recipe: Annotated[str, _one_of(sorted(RECIPES))] = Field(
+        default="imbalzano2018", description="published automatic set"
+    )
+    options: dict[str, Any] = Field(
+        default={}, description="arguments of the recipe, e.g. {num_radial: 8}"
+    )
     functions: list[dict[str, Any]] | None = Field(
-        None, description="own functions instead, e.g. [{type: G2, eta: 1.0, r_s: 2.0}]"
+        default=None, description="own functions instead, e.g. [{type: G2, eta: 1.0, r_s: 2.0}]"
     )
     cutoff_function: Annotated[str, _one_of(sorted(CUTOFF_FUNCTIONS))] = Field(
-        "cosine", description="cosine or tanh3"
+        default="cosine", description="cosine or tanh3"
     )
 
     @model_validator(mode="after")
@@ -161,66 +171,82 @@ class RepresentationConfig(Section):
 class ModelConfig(Section):
     """The energy model."""
 
-    name: Annotated[str, _one_of(MODELS)] = Field("bpnn", description="kind of the model")
-    cutoff: float = Field(5.0, gt=0, description="radius of the neighbourhood, Å")
+    name: Annotated[str, _one_of(MODELS)] = Field(default="bpnn", description="kind of the model")
+    cutoff: float = Field(default=5.0, gt=0, description="radius of the neighbourhood, Å")
     representation: RepresentationConfig = Field(
-        RepresentationConfig(), description="what the net sees of the neighbours"
+        default=RepresentationConfig(), description="what the net sees of the neighbours"
     )
     hidden_channels: list[Annotated[int, Field(gt=0)]] = Field(
-        [32, 32], description="width of each hidden layer"
+        default=[32, 32], description="width of each hidden layer"
     )
     activation: Annotated[str, _one_of(sorted(ACTIVATIONS))] = Field(
-        "tanh", description="tanh, silu, softplus, gelu or sigmoid"
+        default="tanh", description="tanh, silu, softplus, gelu or sigmoid"
     )
-    dtype: Literal["float32", "float64"] = Field("float32", description="float32 or float64")
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32", description="float32 or float64"
+    )
 
 
 class LossConfig(Section):
     """Weights of the mean squared errors."""
 
-    energy: float = Field(1.0, ge=0, description="weight of the energy per atom, eV")
-    forces: float = Field(10.0, ge=0, description="weight of the force components, eV/Å")
-    stress: float = Field(0.0, ge=0, description="weight of the stress components, eV/Å^3")
+    energy: float = Field(default=1.0, ge=0, description="weight of the energy per atom, eV")
+    forces: float = Field(default=10.0, ge=0, description="weight of the force components, eV/Å")
+    stress: float = Field(default=0.0, ge=0, description="weight of the stress components, eV/Å^3")
 
 
 class TrainingConfig(Section):
     """Arguments of `Trainer`."""
 
     optimizer: Annotated[str, _one_of(OPTIMIZERS)] = Field(
-        "adamw", description="adamw, adam or lbfgs (full batch)"
+        default="adamw", description="adamw, adam or lbfgs (full batch)"
     )
-    learning_rate: float | None = Field(None, gt=0, description="null: 2e-3, with lbfgs 1")
-    weight_decay: float = Field(0.0, ge=0, description="of adam and adamw")
+    learning_rate: float | None = Field(default=None, gt=0, description="null: 2e-3, with lbfgs 1")
+    weight_decay: float = Field(default=0.0, ge=0, description="of adam and adamw")
     schedule: Annotated[str, _one_of(SCHEDULES)] = Field(
-        "cosine", description="of the learning rate: cosine, exponential, plateau or constant"
+        default="cosine",
+        description="of the learning rate: cosine, exponential, plateau or constant",
     )
-    max_epochs: int = Field(200, gt=0, description="passes over the training set")
-    max_seconds: float | None = Field(None, gt=0, description="stop after this time; null: never")
-    batch_size: int | None = Field(None, gt=0, description="structures a step; null: ~200 atoms")
-    gradient_clip: float | None = Field(None, gt=0, description="largest gradient norm; null: any")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="averaging of the weights; 0: none")
+    max_epochs: int = Field(default=200, gt=0, description="passes over the training set")
+    max_seconds: float | None = Field(
+        default=None, gt=0, description="stop after this time; null: never"
+    )
+    batch_size: int | None = Field(
+        default=None, gt=0, description="structures a step; null: ~200 atoms"
+    )
+    gradient_clip: float | None = Field(
+        default=None, gt=0, description="largest gradient norm; null: any"
+    )
+    ema_decay: float = Field(
+        default=0.99, ge=0, lt=1, description="averaging of the weights; 0: none"
+    )
     patience: int | None = Field(
-        None, gt=0, description="stop after so many epochs without a better one; null: never"
+        default=None,
+        gt=0,
+        description="stop after so many epochs without a better one; null: never",
     )
     isolated_energies: dict[str | int, float] | None = Field(
-        None, description="E0 in eV, e.g. {Cu: -3.5}; elements that are not named are fitted"
+        default=None,
+        description="E0 in eV, e.g. {Cu: -3.5}; elements that are not named are fitted",
     )
     precompute: bool | None = Field(
-        None, description="compute fixed features once; null: if they fit in the memory"
+        default=None, description="compute fixed features once; null: if they fit in the memory"
     )
-    checkpoint_seconds: float = Field(10.0, ge=0, description="time between checkpoints")
+    checkpoint_seconds: float = Field(default=10.0, ge=0, description="time between checkpoints")
 
 
 class Config(Section):
     """All settings of a training run."""
 
-    data: DataConfig = Field(DataConfig(), description="structures and their labels")
-    model: ModelConfig = Field(ModelConfig(), description="the energy model")
-    loss: LossConfig = Field(LossConfig(), description="weights of the mean squared errors")
-    training: TrainingConfig = Field(TrainingConfig(), description="how to minimise the loss")
-    seed: int = Field(0, ge=0, lt=2**32, description="of weights, batches and split")
+    data: DataConfig = Field(default=DataConfig(), description="structures and their labels")
+    model: ModelConfig = Field(default=ModelConfig(), description="the energy model")
+    loss: LossConfig = Field(default=LossConfig(), description="weights of the mean squared errors")
+    training: TrainingConfig = Field(
+        default=TrainingConfig(), description="how to minimise the loss"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, batches and split")
     device: str = Field(
-        "auto", description="cpu, cuda, cuda:1, mps, or auto: a GPU if there is one"
+        default="auto", description="cpu, cuda, cuda:1, mps, or auto: a GPU if there is one"
     )
 
 
@@ -242,8 +268,10 @@ def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
             f"`{source}`: expected sections {list(Config.model_fields)}, got "
             f"{type(values).__name__}; write for example data: {{train: li.extxyz}}"
         )
+    # A section of which every line is commented out is None
+    given = {k: v for k, v in values.items() if v is not None or k not in Config.model_fields}
     try:
-        return Config.model_validate(dict(values))
+        return Config.model_validate(given)
     except ValidationError as error:
         raise ValueError(validation_message(error, Config, source)) from None
 

@@ -53,14 +53,9 @@ class EnergyForcesLoss:
         """Sum of squared errors and number of labels of each term that has a weight."""
         sums = {}
         for term in TERMS:
-            if not self.wants(term) or term not in graph:
-                continue
-            error = out[term] - graph[term]  # type: ignore[literal-required]
-            if term == "energy":
-                error = error / num_atoms(graph).to(error)
-            present = torch.isfinite(error.detach()) | torch.isfinite(graph[term])
-            error = torch.where(present, error, torch.zeros_like(error))
-            sums[term] = (error.square().sum(), present.sum())
+            if self.wants(term) and term in graph:
+                error, present = label_error(term, out, graph)
+                sums[term] = (error.square().sum(), present.sum())
         return sums
 
     def total(self, sums: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
@@ -70,12 +65,27 @@ class EnergyForcesLoss:
                 f"`loss` needs labels that the data have, got {self!r} and none of them; "
                 "check the energy, forces and stress keys of the data"
             )
-        terms = [self.weights[t] * square / count.clamp(min=1) for t, (square, count) in sums.items()]
+        terms = [
+            self.weights[term] * square / count.clamp(min=1)
+            for term, (square, count) in sums.items()
+        ]
         return torch.stack(terms).sum()
 
     def __call__(self, out: Prediction, graph: AtomicGraph) -> Tensor:
         """Loss of one batch, a scalar."""
         return self.total(self.squares(out, graph))
+
+
+def label_error(term: str, out: Prediction, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
+    """Prediction minus label of each component, and a mask of the labels that are there.
+
+    Energies are per atom. The error is zero where a label is missing (NaN), and so is its gradient.
+    """
+    error = out[term] - graph[term]  # type: ignore[literal-required]
+    if term == "energy":
+        error = error / num_atoms(graph).to(error)
+    present = torch.isfinite(graph[term])
+    return torch.where(present, error, torch.zeros_like(error)), present
 
 
 def num_atoms(graph: AtomicGraph) -> Tensor:

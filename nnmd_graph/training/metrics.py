@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.potential import Prediction
-from nnmd_graph.training.loss import TERMS, EnergyForcesLoss, num_atoms
+from nnmd_graph.training.loss import TERMS, EnergyForcesLoss, label_error
 from nnmd_graph.units import MEV
 
 
@@ -31,17 +31,11 @@ class RunningErrors:
             self._squares[term] = (before[0] + square, before[1] + count)
         for term in TERMS:
             if term in graph and term in out:
-                self._add_errors(term, out, graph)
-
-    def _add_errors(self, term: str, out: Prediction, graph: AtomicGraph) -> None:
-        label = graph[term]
-        error = (out[term].detach() - label).double()  # type: ignore[literal-required]
-        if term == "energy":
-            error = error / num_atoms(graph).to(error)
-        error = error[torch.isfinite(label)]
-        sums = self._errors.setdefault(term, [0.0, 0.0, 0.0])
-        for n, value in enumerate((error.abs().sum(), error.square().sum(), error.numel())):
-            sums[n] += float(value)
+                error, present = label_error(term, out, graph)
+                error = error.detach().double()
+                sums = self._errors.setdefault(term, [0.0, 0.0, 0.0])
+                for n, value in enumerate((error.abs(), error.square(), present)):
+                    sums[n] += float(value.sum())
 
     def value(self) -> float:
         """The loss."""

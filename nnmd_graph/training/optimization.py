@@ -59,10 +59,13 @@ class Schedule:
             )
 
     def step(self, epoch: int, loss: float) -> None:
-        """Set the rate that follows ``epoch`` finished epochs with the given validation loss."""
+        """Set the rate that follows ``epoch`` finished epochs, the last with the given loss."""
         if self._plateau is not None:
             self._plateau.step(loss)
-            return
+        else:
+            self._set(epoch)
+
+    def _set(self, epoch: int) -> None:
         done = min(1.0, epoch / self._max_epochs)
         factor = {
             "cosine": 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)),
@@ -78,10 +81,12 @@ class Schedule:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Any]:
-        """State for a checkpoint; the rate itself is the optimiser's."""
+        """State for a checkpoint; the plateau's rate is in the optimiser's."""
         return {} if self._plateau is None else self._plateau.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+    def load_state_dict(self, state: dict[str, Any], epoch: int) -> None:
+        """Go on after ``epoch`` finished epochs; a prolonged run takes the longer schedule."""
         if self._plateau is not None:
             self._plateau.load_state_dict(state)
+        else:
+            self._set(epoch)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
-from rich.progress import track
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.data.progress import track
 from nnmd_graph.data.statistics import fit_isolated_energies, force_rms
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
-from nnmd_graph.representations.precomputed import (
-    can_precompute,
-    precompute,
-    num_values,
-)
+from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute
 
 # Scaling needs the spread of features, not every atom of a large set.
 MAX_ATOMS_FOR_SCALING = 50_000
@@ -37,7 +34,7 @@ def fit_baseline(
         isolated_energies: E0 of some or all elements in eV, by symbol or atomic number.
     """
     energies = dict.fromkeys(potential.species, 0.0)
-    if train.has("energy"):
+    if train.has("energy") or isolated_energies:
         energies |= fit_isolated_energies(train, given=isolated_energies)
     scale = force_rms(train) if train.has("forces") else 0.0
     if not scale > 1e-6:
@@ -52,7 +49,7 @@ def _energy_spread(train: AtomsDataset, energies: Mapping[int, float]) -> float:
         for frame, label in zip(train.frames, train.labels, strict=True)
         if label.energy is not None
     ]
-    return float(torch.tensor(residuals, dtype=torch.float64).std(correction=0)) if residuals else 0.0
+    return float(np.std(residuals)) if residuals else 0.0
 
 
 def available_bytes() -> int:
@@ -74,7 +71,8 @@ def should_precompute(
                 "`precompute` must be False or None for a representation that is trained, got True"
             )
         return False
-    size = sum(num_values(g, representation.num_features) for g in graphs)  # type: ignore[arg-type]
+    num_features = int(representation.num_features)  # type: ignore[arg-type]
+    size = sum(num_values(graph, num_features) for graph in graphs)
     return bool(wanted) or size * potential.dtype.itemsize < 0.5 * available_bytes()
 
 
@@ -83,13 +81,11 @@ def prepare_graphs(
 ) -> list[AtomicGraph]:
     """Graphs in the potential's dtype, with features where wanted."""
     prepared = []
-    shown = track(graphs, "features" if features else "graphs", disable=not progress)
-    for graph in shown:
+    work = "computing features" if features else "preparing graphs"
+    for graph in track(graphs, work, enabled=progress):
         # On the CPU: a data set need not fit on the accelerator.
         graph = cast(graph, potential.dtype, graph.pos.device)
-        prepared.append(
-            precompute(potential.model.representation, graph) if features else graph
-        )
+        prepared.append(precompute(potential.model.representation, graph) if features else graph)
     return prepared
 
 
@@ -109,7 +105,7 @@ def fit_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: int)
     potential.model.fit_features(torch.cat(features), torch.cat(ids))
 
 
-def choose_batch_size(graphs: Sequence[AtomicGraph]) -> int:
+def choose_batch_size(train: AtomsDataset) -> int:
     """Structures a step: about 200 atoms, between 1 and 32 structures and a tenth of the set."""
-    atoms = sum(graph.num_nodes for graph in graphs) / len(graphs)
-    return max(1, min(32, round(200 / atoms), len(graphs) // 10))
+    atoms = sum(map(len, train.frames)) / len(train)
+    return max(1, min(32, round(200 / atoms), len(train) // 10))

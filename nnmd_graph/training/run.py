@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
-from nnmd_graph.models.checkpoint import (
-    FORMAT,
-    FORMAT_VERSION,
-    describe,
-    load_tensors,
-    save_tensors,
-)
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import CSVLog, Row, TrainingProgress
 from nnmd_graph.training.optimization import Schedule, make_optimizer
@@ -30,7 +24,8 @@ from nnmd_graph.training.preparation import (
     prepare_graphs,
     should_precompute,
 )
-from nnmd_graph.training.task import train_epoch, validate
+from nnmd_graph.training.resume import read_checkpoint, settings_of, write_checkpoint
+from nnmd_graph.training.task import check_finite, train_epoch, validate
 
 if TYPE_CHECKING:
     from nnmd_graph.training.trainer import Trainer
@@ -43,11 +38,11 @@ BEST = Path("checkpoints") / "best.pt"
 class Progress:
     """Where a run stands: what a checkpoint holds beside weights and optimiser."""
 
-    epoch: int = 0
-    seconds: float = 0.0
+    best_state: dict[str, torch.Tensor]
     best_loss: float = float("inf")
     best_epoch: int = 0
-    best_state: dict[str, torch.Tensor] = field(default_factory=dict)
+    epoch: int = 0
+    seconds: float = 0.0
     history: list[Row] = field(default_factory=list)
 
 
@@ -59,17 +54,37 @@ class Run:
         potential: Trained in place.
         train: Training set.
         val: Validation set or None.
+        resume: Whether to go on from the last checkpoint, where there is one.
+
+    Raises:
+        ValueError: If the checkpoint is damaged, or of another model, other data or settings.
     """
 
     def __init__(
-        self, trainer: Trainer, potential: Potential, train: AtomsDataset, val: AtomsDataset | None
+        self,
+        trainer: Trainer,
+        potential: Potential,
+        train: AtomsDataset,
+        val: AtomsDataset | None,
+        *,
+        resume: bool = False,
     ) -> None:
         self.trainer = trainer
         self.potential = potential
-        self.at = Progress()
+        self.batch_size = trainer.batch_size or choose_batch_size(train)
+        # Before hours of work, and before anything is changed.
+        self._settings, checkpoint = {}, None
+        if trainer.output is not None:
+            self._settings = settings_of(trainer, potential, self.batch_size, train, val)
+            if resume:
+                checkpoint = read_checkpoint(trainer.output / LAST, self._settings)
         accelerator, devices = _accelerator(trainer.device)
         self.fabric = Fabric(accelerator=accelerator, devices=devices)
         potential.to(self.fabric.device)
+        self.precomputed = trainer.precompute
+        if self.precomputed is None and checkpoint is not None:
+            # What memory is free now must not change the rounding of the sums.
+            self.precomputed = checkpoint["precomputed"]
         self._prepare(train, val)
         optimizer = make_optimizer(
             trainer.optimizer, potential, trainer.learning_rate, trainer.weight_decay
@@ -80,44 +95,53 @@ class Run:
         if trainer.ema_decay > 0.0 and trainer.optimizer != "lbfgs":
             average = get_ema_multi_avg_fn(trainer.ema_decay)
             self.average = AveragedModel(potential, multi_avg_fn=average)
+        self.at = Progress(best_state=_weights(potential))
+        self._saved_at, self._saved_epoch, self._saved_best = time.monotonic(), -1, 0
+        if checkpoint is not None:
+            self._load(checkpoint)
 
     def _prepare(self, train: AtomsDataset, val: AtomsDataset | None) -> None:
+        """Graphs, baseline, scaling, loaders."""
         trainer, potential = self.trainer, self.potential
-        graphs = [train[n] for n in range(len(train))]
-        val_graphs = [] if val is None else [val[n] for n in range(len(val))]
-        features = should_precompute(potential, graphs + val_graphs, trainer.precompute)
-        graphs = prepare_graphs(potential, graphs, features=features, progress=trainer.progress)
-        val_graphs = prepare_graphs(
-            potential, val_graphs, features=features, progress=trainer.progress
+        graphs = list(train.build(trainer.progress))
+        val_graphs = [] if val is None else list(val.build(trainer.progress))
+        features = should_precompute(potential, graphs + val_graphs, self.precomputed)
+        self.precomputed = features
+        graphs, val_graphs = (
+            prepare_graphs(potential, part, features=features, progress=trainer.progress)
+            for part in (graphs, val_graphs)
         )
         if not bool(potential.model.baseline.fitted):
             fit_baseline(potential, train, trainer.isolated_energies)
             fit_features(potential, graphs, trainer.seed)
-        self.batch_size = trainer.batch_size or choose_batch_size(graphs)
+        # Loaders draw a number even where nothing is shuffled; not from the global generator.
         self.order = torch.Generator()
+        shuffle = trainer.optimizer != "lbfgs"
         self.train_loader = self.fabric.setup_dataloaders(
-            DataLoader(graphs, self.batch_size, shuffle=True, generator=self.order)  # type: ignore[arg-type]
+            DataLoader(graphs, self.batch_size, shuffle=shuffle, generator=self.order)
         )
-        self.val_loader = DataLoader(val_graphs, self.batch_size) if val_graphs else None  # type: ignore[arg-type]
+        self.val_loader: DataLoader | None = None
+        if val_graphs:
+            self.val_loader = DataLoader(val_graphs, self.batch_size, generator=torch.Generator())
 
     def loop(self) -> None:
         """Epochs until the end, the limits of the trainer, or Ctrl-C."""
-        trainer, at = self.trainer, self.at
+        trainer = self.trainer
+        # The start, too: it takes the place of an earlier run's checkpoint, and a folder that
+        # cannot be written to shows before the work.
+        self.save()
         log = None
         if trainer.output is not None:
-            log = CSVLog(trainer.output / "log.csv", at.history)
-        saved = time.monotonic()
+            log = CSVLog(trainer.output / "log.csv", self.at.history)
         try:
             with TrainingProgress(trainer.max_epochs, trainer.progress) as progress:
-                while at.epoch < trainer.max_epochs and not self._should_stop():
+                while not self._is_finished():
                     row = self._epoch()
                     progress.show(row)
-                    if log is None:
-                        continue
-                    log.write(row)
-                    if time.monotonic() - saved >= trainer.checkpoint_seconds:
+                    if log is not None:
+                        log.write(row)
+                    if time.monotonic() - self._saved_at >= trainer.checkpoint_seconds:
                         self.save()
-                        saved = time.monotonic()
             self.save()
         finally:
             # Also after Ctrl-C or an error: the best epoch so far is kept. last.pt stays that of
@@ -125,13 +149,10 @@ class Run:
             self._finish()
 
     def _finish(self) -> None:
-        if not self.at.best_state:
-            return
         self.potential.load_state_dict(self.at.best_state)
+        self.potential.zero_grad()
         self.potential.eval()
-        if self.trainer.output is not None:
-            self.potential.save(self.trainer.output / "model.pt")
-            self.potential.save(self.trainer.output / BEST)
+        self._save_best()
 
     def _epoch(self) -> Row:
         trainer, at = self.trainer, self.at
@@ -140,28 +161,29 @@ class Run:
         seed = trainer.seed * 1_000_003 + at.epoch
         self.order.manual_seed(seed)
         row: Row = {"learning_rate": self.schedule.learning_rate}
-        with torch.random.fork_rng(devices=[]):
+        device = self.fabric.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             row["train_loss"] = train_epoch(
                 self.fabric,
                 self.module,
-                self.optimizer,  # type: ignore[arg-type]
-                self.train_loader,  # type: ignore[arg-type]
+                self.optimizer,
+                self.train_loader,
                 trainer.loss,
                 gradient_clip=trainer.gradient_clip,
                 after_step=self._update_average,
             )
-        judged = self.potential if self.average is None else self.average.module
+        judged: Any = self.potential if self.average is None else self.average.module
         loss = row["train_loss"]
         if self.val_loader is not None:
-            errors = validate(judged, self.val_loader, trainer.loss)  # type: ignore[arg-type]
+            errors = validate(judged, self.val_loader, trainer.loss)
             loss = row["val_loss"] = errors.value()
             row |= {f"val_{name}": value for name, value in errors.errors().items()}
+        check_finite(loss)
         at.epoch += 1
         self.schedule.step(at.epoch, loss)
-        if loss < at.best_loss or not at.best_state:
-            at.best_loss, at.best_epoch = loss, at.epoch
-            at.best_state = {k: v.detach().clone() for k, v in judged.state_dict().items()}
+        if loss < at.best_loss:
+            at.best_loss, at.best_epoch, at.best_state = loss, at.epoch, _weights(judged)
         at.seconds += time.monotonic() - start
         row = {"epoch": at.epoch, "seconds": round(at.seconds, 3)} | row
         at.history.append(row)
@@ -171,59 +193,52 @@ class Run:
         if self.average is not None:
             self.average.update_parameters(self.potential)
 
-    def _should_stop(self) -> bool:
+    def _is_finished(self) -> bool:
         trainer, at = self.trainer, self.at
+        if at.epoch >= trainer.max_epochs:
+            return True
         if trainer.max_seconds is not None and at.seconds >= trainer.max_seconds:
             return True
         return trainer.patience is not None and at.epoch - at.best_epoch >= trainer.patience
 
     def save(self) -> None:
-        """Write checkpoints/last.pt, from which a run goes on; nothing without an output folder."""
-        if self.trainer.output is None:
+        """Write checkpoints/last.pt, from which a run goes on, and the best model so far."""
+        if self.trainer.output is None or self._saved_epoch == self.at.epoch:
             return
         state: dict[str, Any] = {
-            "model": describe(self.potential.model),
-            "settings": self._settings(),
+            "settings": self._settings,
+            "precomputed": self.precomputed,
             "potential": self.potential.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "progress": vars(self.at),
         }
-        values = {"format": FORMAT, "format_version": FORMAT_VERSION, "state": state}
-        save_tensors(values, self.trainer.output / LAST)
+        write_checkpoint(state, self.trainer.output / LAST)
+        self._saved_at, self._saved_epoch = time.monotonic(), self.at.epoch
+        self._save_best()
 
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
+    def _save_best(self) -> None:
+        if self.trainer.output is None or self._saved_best == self.at.best_epoch:
+            return
+        best = copy.deepcopy(self.potential)
+        best.load_state_dict(self.at.best_state)
+        best.save(self.trainer.output / BEST)
+        best.save(self.trainer.output / "model.pt")
+        self._saved_best = self.at.best_epoch
 
-        Raises:
-            ValueError: If it is damaged, or of another model or other settings.
-        """
-        state = load_tensors(path, self.fabric.device)["state"]
-        settings, found = self._settings(), state["settings"]
-        different = [k for k in settings if settings[k] != found.get(k)]
-        if state["model"] != describe(self.potential.model):
-            different.append("model")
-        if different:
-            raise ValueError(
-                f"`resume` needs the model, data and settings of the checkpoint {str(path)!r}, got "
-                f"other values of {different}; use them again, or start anew in another folder"
-            )
-        self.potential.load_state_dict(state["potential"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+    def _load(self, checkpoint: dict[str, Any]) -> None:
+        self.at = Progress(**checkpoint["progress"])
+        self._saved_epoch = self.at.epoch
+        self.potential.load_state_dict(checkpoint["potential"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.schedule.load_state_dict(checkpoint["schedule"], self.at.epoch)
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.at = Progress(**state["progress"])
+            self.average.load_state_dict(checkpoint["average"])
 
-    def _settings(self) -> dict[str, Any]:
-        """What must be the same for a run to go on: not its length, device or output."""
-        names = ("optimizer", "learning_rate", "weight_decay", "schedule", "gradient_clip",
-                 "ema_decay", "seed")  # fmt: skip
-        values: dict[str, Any] = {name: getattr(self.trainer, name) for name in names}
-        values |= {"loss": repr(self.trainer.loss), "batch_size": self.batch_size}
-        values["num_structures"] = len(self.train_loader.dataset)  # type: ignore[arg-type]
-        return values
+
+def _weights(potential: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in potential.state_dict().items()}
 
 
 def _accelerator(device: str) -> tuple[str, Any]:

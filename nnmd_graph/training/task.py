@@ -29,16 +29,19 @@ def train_epoch(
 ) -> float:
     """One pass over the training set; returns its mean loss."""
     module.train()
-    if isinstance(getattr(optimizer, "optimizer", optimizer), torch.optim.LBFGS):
+    if isinstance(optimizer, torch.optim.LBFGS):
         return _full_batch_step(fabric, module, optimizer, loader, loss)
     total, batches = 0.0, 0
     for batch in loader:
         optimizer.zero_grad()
         value = loss(module(batch, stress=loss.wants("stress"), forces=loss.wants("forces")), batch)
-        _check(value)
+        check_finite(value)
         fabric.backward(value)
         if gradient_clip is not None:
-            fabric.clip_gradients(module, optimizer, max_norm=gradient_clip)
+            norm = fabric.clip_gradients(
+                module, optimizer, max_norm=gradient_clip, error_if_nonfinite=False
+            )
+            check_finite(torch.as_tensor(norm))
         optimizer.step()
         if after_step is not None:
             after_step()
@@ -68,7 +71,7 @@ def _full_batch_step(
             out = module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
             sums = loss.squares(out, batch)
             value = loss.total({t: (square, counts[t]) for t, (square, _) in sums.items()})
-            _check(value)
+            check_finite(value)
             fabric.backward(value)
             total = total + value.detach().cpu()
         return total
@@ -89,8 +92,13 @@ def validate(potential: Potential, loader: DataLoader, loss: EnergyForcesLoss) -
     return errors
 
 
-def _check(value: torch.Tensor) -> None:
-    if not bool(torch.isfinite(value.detach())):
+def check_finite(value: torch.Tensor | float) -> None:
+    """Stop before a loss or gradient that is no number spoils the weights.
+
+    Raises:
+        DivergedError: If it is NaN or infinite.
+    """
+    if not bool(torch.isfinite(torch.as_tensor(value))):
         raise DivergedError(
             "the loss became NaN or infinite; lower `learning_rate`, set `gradient_clip`, or look "
             "for broken labels in the data"

@@ -10,12 +10,13 @@ from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import Row
 from nnmd_graph.training.checks import check_arguments, check_data
 from nnmd_graph.training.loss import EnergyForcesLoss
-from nnmd_graph.training.run import LAST, Run
+from nnmd_graph.training.run import Run
 
 
 class Trainer:
-    """Trains a potential on energies, forces and stresses; the best epoch on the validation set wins.
+    """Trains a potential on energies, forces and stresses.
 
+    The weights of the epoch with the lowest loss on the validation set are kept.
     Before the first epoch it fits the baseline (isolated-atom energies by least squares) and the
     feature scaling on the training set, unless the potential has them already. Fixed symmetry
     functions are computed once when their values and derivatives fit in memory.
@@ -24,26 +25,29 @@ class Trainer:
         loss: Loss function; None takes ``EnergyForcesLoss()``.
         optimizer: ``"adamw"``, ``"adam"`` or ``"lbfgs"`` (full batch, line search).
         learning_rate: None takes 2e-3 (Adam, AdamW) or 1 (L-BFGS).
-        weight_decay: Weight decay of Adam and AdamW.
+        weight_decay: Weight decay of Adam and AdamW; not for L-BFGS.
         schedule: ``"cosine"``, ``"exponential"``, ``"plateau"`` or ``"constant"``.
         max_epochs: Number of epochs.
         max_seconds: Stop after this time, None for no limit; resumed runs count all their parts.
         batch_size: Structures a step; None takes about 200 atoms, at least 1 and at most 32
             structures.
-        gradient_clip: Largest norm of the gradient, None for no clipping.
+        gradient_clip: Largest norm of the gradient, None for no clipping; not for L-BFGS.
         ema_decay: Decay of the running average of the weights that is validated and kept; 0 turns
-            it off.
+            it off, and L-BFGS has none.
         patience: Stop after this many epochs without a better validation loss, None never.
-        isolated_energies: E0 in eV by element symbol or atomic number; the others are fitted.
+        isolated_energies: E0 in eV by element symbol or atomic number; the others are fitted. A
+            potential that was trained before keeps its own.
         precompute: Compute fixed features once; None when they fit in half of the free memory.
         seed: Seed of the order of structures.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
-        output: Folder for model.pt, log.csv and checkpoints/; None writes nothing.
-        checkpoint_seconds: Time between checkpoints.
+        output: Folder for model.pt, log.csv and checkpoints/, in place of those of an earlier run
+            there; None writes nothing.
+        checkpoint_seconds: Least time between checkpoints.
         progress: Whether to show progress bars.
 
     Raises:
         ValueError: If an argument is out of range or unknown.
+        TypeError: If an argument is of the wrong kind.
     """
 
     def __init__(
@@ -82,7 +86,7 @@ class Trainer:
         self.isolated_energies = isolated_energies
         self.precompute = precompute
         self.seed = seed
-        self.device = device
+        self.device = str(device)
         self.output = None if output is None else Path(output)
         self.checkpoint_seconds = checkpoint_seconds
         self.progress = progress
@@ -102,18 +106,23 @@ class Trainer:
             potential: Changed in place.
             train: Training set.
             val: Validation set, which chooses the best epoch; None takes the training loss.
-            resume: Go on from ``output``/checkpoints/last.pt where there is one.
+            resume: Go on from ``output``/checkpoints/last.pt where there is one, to the weights of
+                an unbroken run. The model, the data and the settings must be those of the
+                checkpoint; only a larger ``max_epochs``, ``max_seconds`` or ``patience`` prolongs
+                the run.
 
         Returns:
             One row an epoch, the columns of log.csv.
 
         Raises:
-            ValueError: If the data do not fit the potential or the checkpoint.
+            ValueError: If the data do not fit the potential or the checkpoint, or the checkpoint
+                is damaged.
+            TypeError: If the potential is no Potential or the data no AtomsDataset.
             DivergedError: If the loss becomes NaN or infinite.
         """
         check_data(self, potential, train, val)
-        run = Run(self, potential, train, val)
-        if resume and self.output is not None and (self.output / LAST).is_file():
-            run.load(self.output / LAST)
+        if resume and self.output is None:
+            raise ValueError("`resume` needs the folder of the run, got `output`=None; name it")
+        run = Run(self, potential, train, val, resume=resume)
         run.loop()
         return run.at.history

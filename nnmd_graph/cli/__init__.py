@@ -1,0 +1,5 @@
+"""The command line: `nnmd-graph quickstart | train | evaluate | md | info`."""
+
+from nnmd_graph.cli.app import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,93 @@
+"""All commands together, and what happens when one of them goes wrong."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from nnmd_graph.cli.console import print_error, print_line, print_warning
+from nnmd_graph.cli.evaluate import evaluate
+from nnmd_graph.cli.info import info
+from nnmd_graph.cli.md import md
+from nnmd_graph.cli.quickstart import quickstart
+from nnmd_graph.cli.train import train
+from nnmd_graph.evaluation.report import versions
+from nnmd_graph.training.task import DivergedError
+from nnmd_graph.workflow import UnstableError
+
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+EXPECTED = (ValueError, TypeError, OSError, ImportError, DivergedError, UnstableError)
+"""Errors whose message is all that a user needs."""
+
+
+class _Group(TyperGroup):
+    """Turns errors into one message and an exit status, and warnings into lines."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with warnings.catch_warnings():
+            # Those of this package are for users, those of its dependencies are not
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", category=UserWarning, module="nnmd_graph")
+            warnings.showwarning = lambda message, *args, **kwargs: print_warning(str(message))
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                print_line("Interrupted.")
+                raise typer.Exit(INTERRUPTED) from None
+            except EXPECTED as error:
+                if ctx.params.get("traceback"):
+                    raise
+                print_error(str(error) or type(error).__name__)
+                raise typer.Exit(WRONG_INPUT) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        for name, version in versions().items():
+            print_line(f"{name} {version}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the code an error comes from.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the versions of this and what it uses.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Neural-network potentials: train on DFT data, evaluate, run molecular dynamics.
+
+    Begin with `nnmd-graph quickstart`, or with your own data: `nnmd-graph train data.extxyz`.
+    """
+
+
+for command in (quickstart, train, evaluate, md, info):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="nnmd-graph")

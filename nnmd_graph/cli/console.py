@@ -1,0 +1,109 @@
+"""What the commands print: tables and results on the standard output, the rest on the error one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nnmd_graph.evaluation import Metrics
+from nnmd_graph.evaluation.metrics import UNITS, number
+
+
+def _console(*, stderr: bool = False) -> Console:
+    # Made anew each time: the streams may have been exchanged since (tests, notebooks)
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def print_error(message: str) -> None:
+    """Print what went wrong; lines are not broken, so that names can be searched for."""
+    text = Text.assemble(("Error: ", "bold red"), message)
+    _console(stderr=True).print(text, soft_wrap=True)
+
+
+def print_warning(message: str) -> None:
+    """Print a warning."""
+    text = Text.assemble(("Warning: ", "bold yellow"), message)
+    _console(stderr=True).print(text, soft_wrap=True)
+
+
+def print_line(message: str = "") -> None:
+    """Print a line."""
+    _console().print(Text(message), soft_wrap=True)
+
+
+def print_heading(message: str) -> None:
+    """Print what comes next."""
+    _console().print(Text.assemble("\n", (message, "bold cyan")), soft_wrap=True)
+
+
+def print_facts(facts: Mapping[str, object], title: str = "") -> None:
+    """Print names and values, one pair a line."""
+    table = _table(title)
+    table.show_header = False
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, Text(str(value)))
+    _console().print(table)
+
+
+def print_metrics(metrics: Mapping[str, Metrics], title: str = "") -> None:
+    """Print errors, one data set a row."""
+    kinds = [kind for kind in UNITS if any(f"{kind}_mae" in part for part in metrics.values())]
+    table = _table(title)
+    table.add_column("MAE / RMSE")
+    table.add_column("structures", justify="right")
+    for kind in kinds:
+        table.add_column(f"{kind}\n{UNITS[kind]}", justify="right")
+    for name, part in metrics.items():
+        errors = [_errors(part, kind) for kind in kinds]
+        table.add_row(name, str(part["num_structures"]), *errors)
+    _console().print(table)
+
+
+def _errors(metrics: Metrics, kind: str) -> str:
+    if f"{kind}_mae" not in metrics:
+        return "-"
+    return f"{number(metrics[f'{kind}_mae'])} / {number(metrics[f'{kind}_rmse'])}"
+
+
+def print_elements(metrics: Metrics) -> None:
+    """Print the force errors of each element, where there are several."""
+    mae, rmse = (metrics.get(f"forces_{m}_per_element", {}) for m in ("mae", "rmse"))
+    if len(mae) < 2:
+        return
+    table = _table("forces by element")
+    for heading in ("", f"MAE\n{UNITS['forces']}", f"RMSE\n{UNITS['forces']}"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for element in mae:
+        table.add_row(element, number(mae[element]), number(rmse[element]))
+    _console().print(table)
+
+
+def print_commands(commands: Mapping[str, str]) -> None:
+    """Print commands to go on with, what they do above each."""
+    for what, command in commands.items():
+        text = Text.assemble((f"  # {what}\n", "dim"), (f"  {command}", "green"))
+        _console().print(text, soft_wrap=True)
+
+
+def is_terminal() -> bool:
+    """Whether somebody is looking: bars are for people."""
+    return sys.stdout.isatty()
+
+
+def shown(path: Path) -> str:
+    """A name of a file as one would type it here."""
+    path = path.absolute()
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _table(title: str) -> Table:
+    return Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)

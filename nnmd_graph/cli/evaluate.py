@@ -1,0 +1,86 @@
+"""`nnmd-graph evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnmd_graph.cli.console import (
+    is_terminal,
+    print_elements,
+    print_facts,
+    print_metrics,
+    shown,
+)
+from nnmd_graph.cli.options import (
+    Device,
+    EnergyKey,
+    ForcesKey,
+    ModelFile,
+    Overwrite,
+    StressKey,
+    load_potential,
+    read_dataset,
+)
+from nnmd_graph.evaluation import Metrics, error_histogram, parity, predict, write_report
+
+FILES = ("metrics.json", "predictions.extxyz", "parity.png", "errors.png", "report.html")
+
+
+def evaluate(
+    model: ModelFile,
+    data: Annotated[list[Path], typer.Argument(help="Data files.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for predictions, plots and a report."),
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Errors for each value of a key of atoms.info too.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Structures at once.")] = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+) -> None:
+    """Compare a model with labelled structures: MAE and RMSE of energy, forces and stress."""
+    there = [name for name in FILES if output is not None and (output / name).exists()]
+    if there and not overwrite:
+        raise ValueError(
+            f"`output`: expected a new folder, got '{output}' with {', '.join(there)}; replace "
+            "them (`--overwrite`) or name another folder (`--output`)"
+        )
+    progress = is_terminal()
+    potential = load_potential(model, device)
+    keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
+    dataset = read_dataset(data, potential, keys, progress)
+    predictions = predict(
+        potential, dataset, batch_size=batch_size, progress=progress, groups=groups
+    )
+    metrics = Metrics.of(predictions)
+    print_metrics({"all": metrics} | metrics.get("groups", {}))
+    print_elements(metrics)
+    if output is None:
+        return
+    metrics.write(output / "metrics.json")
+    predictions.write(output / "predictions.extxyz", dataset.frames)
+    parity(predictions, output / "parity.png")
+    error_histogram(predictions, output / "errors.png")
+    files = ", ".join(shown(path) for path in data)
+    figures = {"Predictions against labels": output / "parity.png"}
+    write_report(
+        output,
+        title="Evaluation report",
+        metrics={files: metrics},
+        figures=figures | {"Errors": output / "errors.png"},
+        facts={"model": shown(model), "data": files},
+    )
+    print_facts(
+        {
+            "predictions": shown(output / "predictions.extxyz"),
+            "report": shown(output / "report.html"),
+        }
+    )

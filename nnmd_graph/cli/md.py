@@ -1,0 +1,84 @@
+"""`nnmd-graph md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ase import Atoms
+
+from nnmd_graph.cli.console import is_terminal, print_facts, shown
+from nnmd_graph.cli.options import Device, ModelFile, Overwrite, Seed, load_potential
+from nnmd_graph.data import read_frames
+from nnmd_graph.workflow import MDResult, run_md
+
+
+def md(
+    model: ModelFile,
+    start: Annotated[Path, typer.Argument(help="Structure to start from.", show_default=False)],
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="K.")] = 300.0,
+    steps: Annotated[int, typer.Option(help="Number of steps.")] = 1000,
+    timestep: Annotated[float, typer.Option(help="fs.")] = 1.0,
+    ensemble: Annotated[
+        str, typer.Option(help="nve (velocities drawn at the temperature), or nvt (Langevin).")
+    ] = "nve",
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Trajectory: .traj, .extxyz; beside it .csv, .png."),
+    ] = Path("md.traj"),
+    log_interval: Annotated[int, typer.Option(help="Steps between samples.")] = 10,
+    index: Annotated[str, typer.Option(help="Which structure of the file.")] = "-1",
+    repeat: Annotated[
+        tuple[int, int, int], typer.Option(help="Repeat the cell along its vectors.")
+    ] = (1, 1, 1),
+    seed: Seed = 0,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Run molecular dynamics from a structure, and measure how well it conserves energy."""
+    potential = load_potential(model, device)
+    atoms = _start(start, index, repeat)
+    result = run_md(
+        potential,
+        atoms,
+        temperature=temperature,
+        steps=steps,
+        timestep=timestep,
+        ensemble=ensemble.lower(),
+        output=output,
+        log_interval=log_interval,
+        seed=seed,
+        device=str(potential.device),
+        overwrite=overwrite,
+        progress=is_terminal(),
+    )
+    print_md(result, ensemble.lower())
+
+
+def _start(file: Path, index: str, repeat: tuple[int, int, int]) -> Atoms:
+    frames = [frame.atoms for frame in read_frames(file, index=index)]
+    if len(frames) != 1:
+        raise ValueError(f"`index`: expected one structure, got {len(frames)} by {index!r}")
+    if min(repeat) < 1:
+        raise ValueError(f"`repeat`: expected three positive integers, got {repeat}")
+    return frames[0] * repeat
+
+
+def print_md(result: MDResult, ensemble: str) -> None:
+    """Print the summary of a simulation."""
+    length = result.samples[-1, 0]
+    facts = {
+        "simulated": f"{len(result.atoms)} atoms, {ensemble.upper()}, {length / 1000:g} ps",
+        "mean temperature": f"{result.mean_temperature:.1f} K",
+    }
+    if ensemble == "nve":
+        facts["energy drift"] = f"{result.drift:+.3g} meV/atom (slope of a straight line)"
+        facts["end - start"] = f"{result.difference:+.3g} meV/atom"
+    steps = max(1, round(length / result.timestep))
+    speed = 1e6 * result.seconds / steps / len(result.atoms)
+    facts["speed"] = (
+        f"{result.seconds / steps * 1000:.1f} ms a step, {speed:.0f} µs a step and atom; "
+        f"{result.num_rebuilds} neighbour lists"
+    )
+    print_facts(facts | {name: shown(path) for name, path in result.files.items()})

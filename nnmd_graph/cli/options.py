@@ -1,0 +1,72 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from ase.data import chemical_symbols
+
+from nnmd_graph.data import AtomsDataset
+from nnmd_graph.models import Potential
+from nnmd_graph.workflow.building import find_device
+
+ModelFile = Annotated[
+    Path, typer.Argument(help="A model file, or the folder of a run.", show_default=False)
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+EnergyKey = Annotated[
+    str | None, typer.Option(help="Name of the energy in the file.", show_default="ASE's own")
+]
+ForcesKey = Annotated[
+    str | None, typer.Option(help="Name of the forces in the file.", show_default="ASE's own")
+]
+StressKey = Annotated[
+    str | None, typer.Option(help="Name of the stress in the file.", show_default="ASE's own")
+]
+
+
+def model_file(path: Path) -> Path:
+    """The model of a run, if the folder of one is given."""
+    return path / "model.pt" if path.is_dir() else path
+
+
+def load_potential(path: Path, device: str) -> Potential:
+    """Read a model onto a device."""
+    return Potential.load(model_file(path), device=find_device(device))
+
+
+def read_dataset(
+    files: Sequence[Path], potential: Potential, keys: dict[str, Any], progress: bool
+) -> AtomsDataset:
+    """Read structures for a potential.
+
+    Raises:
+        ValueError: the potential does not know one of the elements.
+    """
+    dtype = potential.dtype
+    dataset = AtomsDataset.read(
+        list(files), potential.cutoff, dtype=dtype, progress=progress, **keys
+    )
+    unknown = [z for z in dataset.species if z not in potential.species]
+    if unknown:
+        first = next(n for n, frame in enumerate(dataset.frames) if unknown[0] in frame.numbers)
+        names = ", ".join(chemical_symbols[z] for z in unknown)
+        known = ", ".join(chemical_symbols[z] for z in potential.species)
+        raise ValueError(
+            f"`data`: expected elements that the model knows ({known}), got {names} "
+            f"({dataset.sources[first]}); train a model on data with these elements"
+        )
+    return dataset
+
+
+def describe_device(device: torch.device) -> str:
+    """Name of a device for people."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)

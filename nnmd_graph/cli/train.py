@@ -1,0 +1,138 @@
+"""`nnmd-graph train`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnmd_graph.cli.console import (
+    is_terminal,
+    print_commands,
+    print_elements,
+    print_facts,
+    print_heading,
+    print_line,
+    print_metrics,
+    shown,
+)
+from nnmd_graph.cli.options import EnergyKey, ForcesKey, Overwrite, StressKey
+from nnmd_graph.training.config import Config, override, parse_config, read_config
+from nnmd_graph.workflow.training import NAMES, TrainingResult, is_run, train_from_config
+
+CONFIG_SUFFIXES = (".yaml", ".yml")
+
+
+def train(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="A config file (.yaml), data files (extxyz, traj, db, GPAW, VASP, ...), or a "
+            "config and the data files that it is to be used on.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path(
+        "run"
+    ),
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on from the last checkpoint; without SOURCES with its settings."
+        ),
+    ] = False,
+    overwrite: Overwrite = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and split.")] = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = None,
+    model: Annotated[str | None, typer.Option(help="Kind of the model: bpnn.")] = None,
+    cutoff: Annotated[float | None, typer.Option(help="Radius of the neighbourhood, Å.")] = None,
+    val: Annotated[Path | None, typer.Option(help="Validation set, instead of a part.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test set, instead of a part.")] = None,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+) -> None:
+    """Train a potential on a data file, or with the settings of a config file.
+
+    The folder of the run then holds model.pt, config.yaml (all settings, with comments), log.csv,
+    metrics.json, report.html, plots and checkpoints.
+    """
+    given: dict[str, Any] = {
+        "seed": seed,
+        "device": device,
+        "training.max_epochs": max_epochs,
+        "model.name": model,
+        "model.cutoff": cutoff,
+        "data.val": None if val is None else str(val.absolute()),
+        "data.test": None if test is None else str(test.absolute()),
+        "data.energy_key": energy_key,
+        "data.forces_key": forces_key,
+        "data.stress_key": stress_key,
+    }
+    overrides = {key: value for key, value in given.items() if value is not None}
+    config = _config(sources or [], overrides, output, resume)
+    if resume and not is_run(output):
+        print_line(f"There is no run in {shown(output)} to go on with: starting.")
+    try:
+        result = train_from_config(
+            config, output, resume, overwrite=overwrite, progress=is_terminal()
+        )
+    except KeyboardInterrupt:
+        print_line("\nInterrupted. Go on from the last checkpoint with:")
+        print_line(f"  nnmd-graph train --output {shlex.quote(shown(output))} --resume")
+        raise typer.Exit(130) from None
+    print_training(result)
+    model_path = shlex.quote(shown(result.folder / "model.pt"))
+    print_heading("Next")
+    print_commands(
+        {
+            "errors on other data": f"nnmd-graph evaluate {model_path} data.extxyz",
+            "molecular dynamics": f"nnmd-graph md {model_path} start.xyz --temperature 300",
+        }
+    )
+
+
+def _config(
+    sources: Sequence[Path], overrides: dict[str, Any], output: Path, resume: bool
+) -> Config:
+    configs = [path for path in sources if path.suffix.lower() in CONFIG_SUFFIXES]
+    data = [path for path in sources if path not in configs]
+    if len(configs) > 1:
+        raise ValueError(f"`sources`: expected one config file, got {len(configs)}; name one")
+    if data:
+        overrides = {"data.train": [str(path.absolute()) for path in data]} | overrides
+    if not sources:
+        saved = output / "config.yaml"
+        if not (resume and saved.is_file()):
+            raise ValueError(
+                "`sources`: expected a data file or a config file, got none; write for example "
+                "nnmd-graph train data.extxyz"
+                + (f" ('{output}' holds no run to go on with)" if resume else "")
+            )
+        configs = [saved]
+    if configs:
+        return read_config(configs[0], overrides)
+    values: dict[str, Any] = {}
+    for key, value in overrides.items():
+        override(values, key, value)
+    return parse_config(values, "the options")
+
+
+def print_training(result: TrainingResult) -> None:
+    """Print the summary of a run."""
+    print_facts(result.facts)
+    print_metrics({NAMES[name]: part for name, part in result.metrics.items()})
+    print_elements(result.metrics[list(result.metrics)[-1]])
+    folder = result.folder
+    print_facts(
+        {
+            "model": shown(folder / "model.pt"),
+            "report": shown(folder / "report.html"),
+            "settings": shown(folder / "config.yaml"),
+            "errors": shown(folder / "metrics.json"),
+        }
+    )

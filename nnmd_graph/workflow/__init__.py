@@ -1,0 +1,17 @@
+"""Whole jobs as functions: train from a config, run MD, describe a model or a data set."""
+
+from nnmd_graph.workflow.dynamics import MDResult, UnstableError, run_md
+from nnmd_graph.workflow.quickstart import quickstart
+from nnmd_graph.workflow.summary import describe_data, describe_model
+from nnmd_graph.workflow.training import TrainingResult, train_from_config
+
+__all__ = [
+    "MDResult",
+    "TrainingResult",
+    "UnstableError",
+    "describe_data",
+    "describe_model",
+    "quickstart",
+    "run_md",
+    "train_from_config",
+]

@@ -1,0 +1,130 @@
+"""From settings to objects: the potential, the trainer, the parts of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from ase.data import chemical_symbols
+
+from nnmd_graph.data import AtomsDataset
+from nnmd_graph.models import BPNN, Potential
+from nnmd_graph.representations import ACSF
+from nnmd_graph.representations.symmetry_functions import from_dict
+from nnmd_graph.training import EnergyForcesLoss, Trainer
+from nnmd_graph.training.config import Config
+
+Parts = dict[str, AtomsDataset]
+"""Training, validation and test set under "train", "val" and "test"; parts that are empty lack."""
+
+
+def build_potential(config: Config, species: Sequence[int]) -> Potential:
+    """Make an untrained potential.
+
+    Args:
+        config: its sections `model` and `seed`.
+        species: elements, atomic numbers.
+
+    Raises:
+        ValueError: the symmetry functions do not fit the elements or the cutoff.
+    """
+    model, chosen = config.model, config.model.representation
+    if chosen.functions is not None:
+        functions = [from_dict(values) for values in chosen.functions]
+        acsf = ACSF(species, model.cutoff, functions, cutoff_function=chosen.cutoff_function)
+    else:
+        acsf = ACSF.auto(
+            species,
+            model.cutoff,
+            recipe=chosen.recipe,
+            cutoff_function=chosen.cutoff_function,
+            **chosen.options,
+        )
+    net = BPNN(acsf, model.hidden_channels, model.activation, seed=config.seed)
+    return Potential(net.to(getattr(torch, model.dtype)))
+
+
+def build_trainer(config: Config, output: Path | None, *, progress: bool = False) -> Trainer:
+    """Make the trainer.
+
+    Raises:
+        ValueError: a setting is out of range, or the device is not there.
+    """
+    return Trainer(
+        **config.training.model_dump(),
+        loss=EnergyForcesLoss(**config.loss.model_dump()),
+        seed=config.seed,
+        device=config.device,
+        output=output,
+        progress=progress,
+    )
+
+
+def read_parts(config: Config, *, progress: bool = False) -> Parts:
+    """Read the data and divide them.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: no training file is named, a file is broken, a part is empty, or an element
+            occurs only in the validation or test set.
+    """
+    data = config.data
+    if not data.train:
+        raise ValueError(
+            "`data.train`: expected a file to train on, got none; name it in the config or on the "
+            "command line"
+        )
+    parts = {"train": _read(config, data.train, progress)}
+    for name, files in (("val", data.val), ("test", data.test)):
+        if files:
+            parts[name] = _read(config, files, progress)
+    sizes = data.split.sizes(len(parts["train"]), "val" in parts, "test" in parts)
+    seed = config.seed if data.split.seed is None else data.split.seed
+    drawn = parts["train"].split(*sizes, seed=seed, groups=data.groups)
+    for name, part in zip(("train", "val", "test"), drawn, strict=True):
+        if name == "train" or len(part):
+            parts[name] = part
+    parts = {name: parts[name] for name in ("train", "val", "test") if name in parts}
+    _check_elements(parts)
+    return parts
+
+
+def _read(config: Config, files: Sequence[Path], progress: bool) -> AtomsDataset:
+    return AtomsDataset.read(
+        list(files),
+        config.model.cutoff,
+        progress=progress,
+        dtype=getattr(torch, config.model.dtype),
+        **config.data.keys(),
+    )
+
+
+def _check_elements(parts: Parts) -> None:
+    """Nothing is learnt about an element that is not trained on, so its errors mean nothing."""
+    for name, part in parts.items():
+        unknown = [z for z in part.species if z not in parts["train"].species]
+        if unknown:
+            first = next(n for n, frame in enumerate(part.frames) if unknown[0] in frame.numbers)
+            symbols = ", ".join(chemical_symbols[z] for z in unknown)
+            raise ValueError(
+                f"`data.{name}`: expected elements that the training set has, got {symbols} "
+                f"besides ({part.sources[first]}); train on structures with them, or draw the "
+                "parts with another `seed`"
+            )
+
+
+def find_device(name: str) -> str:
+    """A name that torch knows: "auto" is a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: the device is unknown or not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"`device`: expected 'auto', 'cpu', 'cuda' or 'mps', got {name!r}")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"`device`: expected one that is there, got {name!r}; use 'cpu'")
+    return name

@@ -1,0 +1,97 @@
+"""The whole way on data that it makes itself: structures, training, evaluation, MD."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+from ase.build import bulk
+
+from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.training.config import parse_config
+from nnmd_graph.workflow.dynamics import MDResult, run_md
+from nnmd_graph.workflow.training import TrainingResult, train_from_config
+
+MAX_EPOCHS = 100
+TEMPERATURE = 300.0
+STEPS, TIMESTEP = 500, 2.0
+
+
+@dataclass(frozen=True)
+class QuickstartResult:
+    """What the quickstart made.
+
+    Attributes:
+        folder: everything is in here.
+        data: the structures, an extxyz file.
+        start: the structure that MD started from.
+        training: the trained potential and its errors.
+        md: the simulation.
+    """
+
+    folder: Path
+    data: Path
+    start: Path
+    training: TrainingResult
+    md: MDResult
+
+
+def quickstart(
+    output: str | os.PathLike[str] = "quickstart",
+    *,
+    seed: int = 0,
+    max_epochs: int = MAX_EPOCHS,
+    overwrite: bool = False,
+    progress: bool = False,
+    say: Callable[[str], None] = lambda step: None,
+) -> QuickstartResult:
+    """Make data, train on them as `nnmd-graph train copper.extxyz` does, evaluate, run NVE MD.
+
+    Args:
+        output: folder for everything.
+        seed: of data, training and velocities.
+        max_epochs: length of the training.
+        overwrite: replace what an earlier quickstart left in the folder.
+        progress: show progress bars.
+        say: is told what is being done, for example `print`.
+
+    Raises:
+        ValueError: the folder holds a quickstart and `overwrite` is not set.
+    """
+    from nnmd_graph.workflow.copper import copper_frames  # it can be run as a script too
+
+    folder = Path(output)
+    data, start = folder / "copper.extxyz", folder / "start.extxyz"
+    if folder.is_file() or (data.exists() and not overwrite):
+        raise ValueError(
+            f"`output`: expected a new folder, got '{folder}', which is there; replace it "
+            "(`--overwrite`) or name another one (`--output`)"
+        )
+    say("Making data: copper, labelled by ASE's effective-medium potential")
+    with replacing(data) as temporary:
+        ase.io.write(temporary, copper_frames(seed), format="extxyz")
+    say(f"Training a Behler-Parrinello network for {max_epochs} epochs")
+    config = parse_config(
+        {"data": {"train": str(data)}, "training": {"max_epochs": max_epochs}, "seed": seed}
+    )
+    training = train_from_config(config, folder / "run", overwrite=overwrite, progress=progress)
+
+    atoms = bulk("Cu", cubic=True) * (3, 3, 3)
+    with replacing(start) as temporary:
+        ase.io.write(temporary, atoms, format="extxyz")
+    say(f"Molecular dynamics: {len(atoms)} atoms, NVE, {STEPS} steps of {TIMESTEP:g} fs")
+    md = run_md(
+        training.potential,
+        atoms,
+        temperature=2 * TEMPERATURE,  # half of it goes into the lattice, which starts relaxed
+        steps=STEPS,
+        timestep=TIMESTEP,
+        output=folder / "md.traj",
+        seed=seed,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    return QuickstartResult(folder, data, start, training, md)

@@ -1,0 +1,190 @@
+"""What is in a model file or a data file, as a table of words."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from nnmd_graph.data import AtomsDataset, geometry_groups
+from nnmd_graph.data.progress import track
+from nnmd_graph.evaluation.metrics import number
+from nnmd_graph.graph import AtomicGraph, edge_vectors
+from nnmd_graph.models import Potential
+from nnmd_graph.models.checkpoint import load_tensors
+
+MAX_STRUCTURES = 5000
+"""Graphs are made of so many structures, evenly spaced, when there are more."""
+
+USUAL_NEIGHBORS = 50
+"""How many neighbours the environments have that published potentials see, about; with the
+radius between `SMALLEST` and `LARGEST`."""
+
+SMALLEST, LARGEST = 4.0, 6.5
+"""Å."""
+
+
+def describe_model(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Sum up a saved potential.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged or something else.
+    """
+    path = Path(path)
+    potential = Potential.load(path)
+    model = potential.model
+    e0 = model.baseline.isolated_energies.tolist()
+    facts = {
+        "file": f"{path}, {path.stat().st_size / 1000:.0f} kB",
+        "format version": str(load_tensors(path)["format_version"]),
+        "model": f"{type(model.representation).__name__} + {type(model.readout).__name__}",
+        "elements": _symbols(potential.species),
+        "cutoff": f"{potential.cutoff:g} Å",
+    }
+    functions = getattr(model.representation, "functions", None)
+    if functions is not None:
+        kinds = Counter(type(function).__name__ for function in functions)
+        listing = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        facts["functions"] = f"{len(functions)} ({listing})"
+    arguments: dict[str, Any] = getattr(model.readout, "hyper_parameters", dict)()
+    if "hidden_channels" in arguments:
+        widths = ", ".join(str(width) for width in arguments["hidden_channels"])
+        facts["hidden channels"] = f"{widths} ({arguments.get('activation', '')})"
+    facts |= {
+        "parameters": str(sum(p.numel() for p in model.parameters())),
+        "dtype": str(potential.dtype).removeprefix("torch."),
+        "isolated atoms": ", ".join(
+            f"{chemical_symbols[z]} {energy:.4f} eV"
+            for z, energy in zip(potential.species, e0, strict=True)
+        ),
+    }
+    return facts
+
+
+def describe_data(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    cutoff: float = 5.0,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+    stress_key: str | None = None,
+    progress: bool = False,
+) -> dict[str, str]:
+    """Sum up data files: what is in them, and whether it looks right.
+
+    Args:
+        paths: a file or several.
+        cutoff: radius for counting neighbours, Å.
+        energy_key: name of the energy, see `AtomsDataset`.
+        forces_key: name of the forces.
+        stress_key: name of the stress.
+        progress: show bars.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a file cannot be read, is empty, or holds what `AtomsDataset` refuses.
+    """
+    dataset = AtomsDataset.read(
+        paths,
+        cutoff,
+        energy_key=energy_key,
+        forces_key=forces_key,
+        stress_key=stress_key,
+        progress=progress,
+    )
+    atoms = np.array([len(frame) for frame in dataset.frames])
+    facts = {
+        "structures": str(len(dataset)),
+        "elements": _elements(dataset),
+        "atoms": f"{atoms.sum()} ({_range(atoms, '{:d}')} per structure)",
+        "periodic": _periodicity(dataset),
+        "labels": ", ".join(f"{n}: {dataset.has(n)}" for n in ("energy", "forces", "stress")),
+    }
+    return facts | _label_ranges(dataset) | _geometry(dataset, cutoff, progress)
+
+
+def _label_ranges(dataset: AtomsDataset) -> dict[str, str]:
+    labels = list(zip(dataset.labels, dataset.frames, strict=True))
+    energy = np.array([x.energy / len(a) for x, a in labels if x.energy is not None])
+    forces = [x.forces for x, _ in labels if x.forces is not None]
+    stress = [x.stress for x, _ in labels if x.stress is not None]
+    facts = {}
+    if len(energy):
+        facts["energy"] = f"{_range(energy, '{:.4f}')} eV/atom"
+    if forces:
+        size = np.linalg.norm(np.concatenate(forces), axis=1)
+        rms = np.sqrt((size**2).mean() / 3)
+        facts["forces"] = f"RMS {number(rms)} eV/Å per component, largest {number(size.max())} eV/Å"
+    if stress:
+        largest = np.abs(np.array(stress)).max()
+        facts["stress"] = f"largest component {number(largest)} eV/Å³"
+    return facts
+
+
+def _geometry(dataset: AtomsDataset, cutoff: float, progress: bool) -> dict[str, str]:
+    """Neighbours, distances, duplicates: one pass over graphs that are not kept."""
+    step = -(-len(dataset) // MAX_STRUCTURES)
+    sample = range(0, len(dataset), step)
+    reach = max(cutoff, LARGEST)
+    bins = np.arange(0.0, reach + 0.25, 0.25)
+    histogram, counts, shortest = np.zeros(len(bins) - 1), [], np.inf
+
+    def graphs() -> Iterator[AtomicGraph]:
+        nonlocal histogram, shortest
+        for n in track(sample, "looking at neighbours", enabled=progress):
+            graph = AtomicGraph.from_atoms(dataset.frames[n], reach)
+            d = edge_vectors(graph).norm(dim=1).double().numpy()
+            near = graph.edge_index[1][d < cutoff]
+            counts.append(near.bincount(minlength=graph.num_nodes).numpy())
+            histogram += np.histogram(d, bins)[0]
+            shortest = min(shortest, d.min(initial=np.inf))
+            yield graph
+
+    groups = geometry_groups(graphs())
+    neighbors = np.concatenate(counts)
+    per_atom = np.concatenate([[0.0], np.cumsum(histogram)]) / len(neighbors)
+    among = "" if step == 1 else f" among {len(sample)}, every {step}th"
+    facts = {
+        "neighbours": f"{neighbors.mean():.1f} within {cutoff:g} Å ({_range(neighbors, '{:d}')})",
+        "shortest distance": f"{shortest:.3f} Å" if shortest < np.inf else f"over {reach:g} Å",
+        "suggested cutoff": f"{_suggested_cutoff(bins, per_atom):g} Å",
+        "equal structures": f"{len(groups) - len(set(groups.tolist()))}{among}",
+    }
+    return facts
+
+
+def _suggested_cutoff(radius: NDArray[np.float64], per_atom: NDArray[np.float64]) -> float:
+    """Where an atom has the usual number of neighbours, or all that it will ever have."""
+    enough = min(USUAL_NEIGHBORS, per_atom[-1])
+    found = radius[int(np.argmax(per_atom >= enough - 1e-9))]
+    return float(np.clip(np.ceil(2 * found) / 2, SMALLEST, LARGEST))
+
+
+def _elements(dataset: AtomsDataset) -> str:
+    counts: Counter[int] = Counter()
+    for frame in dataset.frames:
+        counts.update(frame.numbers.tolist())
+    total = sum(counts.values())
+    return ", ".join(f"{chemical_symbols[z]} {counts[z] / total:.1%}" for z in dataset.species)
+
+
+def _periodicity(dataset: AtomsDataset) -> str:
+    names = {0: "molecules", 1: "wires", 2: "slabs", 3: "bulk"}
+    counts = Counter(int(frame.pbc.sum()) for frame in dataset.frames)
+    return ", ".join(f"{n} directions: {counts[n]} ({names[n]})" for n in sorted(counts))
+
+
+def _range(values: NDArray[np.int64] | NDArray[np.float64], form: str) -> str:
+    low, high = form.format(values.min()), form.format(values.max())
+    return low if low == high else f"{low} to {high}"
+
+
+def _symbols(species: Sequence[int]) -> str:
+    return " ".join(chemical_symbols[z] for z in species)

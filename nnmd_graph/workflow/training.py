@@ -1,0 +1,227 @@
+"""Train from settings: data, split, model, training, evaluation, plots, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ase.data import chemical_symbols
+
+from nnmd_graph.data import AtomsDataset
+from nnmd_graph.evaluation import (
+    Metrics,
+    Predictions,
+    error_histogram,
+    learning_curves,
+    parity,
+    predict,
+    write_report,
+)
+from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.models import Potential
+from nnmd_graph.training.callbacks import Row
+from nnmd_graph.training.config import Config, changes, parse_config, read_config, write_config
+from nnmd_graph.workflow.building import Parts, build_potential, build_trainer, read_parts
+
+FILES = (
+    "config.yaml",
+    "model.pt",
+    "log.csv",
+    "metrics.json",
+    "report.html",
+    "parity.png",
+    "errors.png",
+    "learning_curves.png",
+    "checkpoints/last.pt",
+    "checkpoints/best.pt",
+)
+"""What a run writes into its folder."""
+
+MARKS_OF_A_RUN = ("config.yaml", "model.pt", "log.csv", "checkpoints/last.pt")
+
+MAY_CHANGE = (
+    "device",
+    "data.train",  # the trainer compares the structures themselves: files may have moved
+    "data.val",
+    "data.test",
+    "training.max_epochs",
+    "training.max_seconds",
+    "training.patience",
+    "training.precompute",
+    "training.checkpoint_seconds",
+)
+"""Settings that a run may go on with other values of."""
+
+MAX_TRAIN_STRUCTURES = 1000
+"""Errors on the training set are those of so many structures, evenly spaced: they only show
+whether the model overfits."""
+
+NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run gave.
+
+    Attributes:
+        folder: model.pt, config.yaml, log.csv, metrics.json, report.html, plots, checkpoints/.
+        potential: with the weights of the best epoch.
+        metrics: errors of the parts of the data, under "train", "val" and "test".
+        history: one row an epoch, the columns of log.csv.
+        facts: sizes, time and the like, for people.
+    """
+
+    folder: Path
+    potential: Potential
+    metrics: dict[str, Metrics]
+    history: list[Row]
+    facts: dict[str, str]
+
+
+def train_from_config(
+    config: Config | Mapping[str, Any] | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    resume: bool = False,
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> TrainingResult:
+    """Train a potential, evaluate it and write everything into one folder.
+
+    Args:
+        config: settings; a mapping of them, or a YAML file.
+        output: folder of the run.
+        resume: go on from the last checkpoint in `output`; where there is none, start.
+        overwrite: start anew in a folder that holds a run; its files are deleted.
+        progress: show progress bars.
+
+    Returns:
+        The potential, its errors and the history.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a setting or the data are wrong; `output` holds a run and neither `resume` nor
+            `overwrite` is set; `resume` with settings other than those of the run.
+        DivergedError: the loss became NaN or infinite.
+    """
+    config = _as_config(config)
+    folder = Path(output)
+    _check_folder(folder, config, resume, overwrite)
+    trainer = build_trainer(config, folder, progress=progress)
+    parts = read_parts(config, progress=progress)
+    for part in parts.values():
+        part.build(progress=progress)
+    potential = build_potential(config, parts["train"].species)
+    if overwrite and not resume:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+    write_config(config, folder / "config.yaml")
+    history = trainer.fit(potential, parts["train"], parts.get("val"), resume=resume)
+    predictions = _predictions(potential, parts, progress)
+    metrics = {name: Metrics.of(part) for name, part in predictions.items()}
+    facts = _facts(config, potential, parts, history)
+    _write_results(folder, config, predictions, metrics, history, facts)
+    return TrainingResult(folder, potential, metrics, history, facts)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds (part of) a training run."""
+    return any((folder / name).exists() for name in MARKS_OF_A_RUN)
+
+
+def _as_config(config: Config | Mapping[str, Any] | str | os.PathLike[str]) -> Config:
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, (str, os.PathLike)):
+        return read_config(config)
+    return parse_config(config)
+
+
+def _check_folder(folder: Path, config: Config, resume: bool, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"`output`: expected a folder, got the file '{folder}'; name another one")
+    if not is_run(folder):
+        return
+    if resume:
+        if (folder / "config.yaml").is_file():
+            _check_same(read_config(folder / "config.yaml"), config, folder)
+    elif not overwrite:
+        raise ValueError(
+            f"`output`: expected a new folder, got '{folder}', which holds a run; go on with it "
+            "(`--resume`), replace it (`--overwrite`), or name another folder (`--output`)"
+        )
+
+
+def _check_same(old: Config, new: Config, folder: Path) -> None:
+    different = {k: v for k, v in changes(old, new).items() if k not in MAY_CHANGE}
+    if different:
+        listing = "; ".join(f"`{key}` was {a}, now {b}" for key, (a, b) in different.items())
+        raise ValueError(
+            f"`resume`: expected the settings of the run in '{folder}', got others: {listing}; use "
+            "the old ones (with no config and no data file they are taken from the run), or start "
+            "anew in another folder"
+        )
+
+
+def _predictions(potential: Potential, parts: Parts, progress: bool) -> dict[str, Predictions]:
+    return {
+        name: predict(potential, _thinned(part) if name == "train" else part, progress=progress)
+        for name, part in parts.items()
+        if any(part.has(label) for label in ("energy", "forces", "stress"))
+    }
+
+
+def _thinned(part: AtomsDataset) -> AtomsDataset:
+    step = -(-len(part) // MAX_TRAIN_STRUCTURES)
+    return part[::step]
+
+
+def _facts(
+    config: Config, potential: Potential, parts: Parts, history: list[Row]
+) -> dict[str, str]:
+    key = "val_loss" if history and "val_loss" in history[0] else "train_loss"
+    best = min(history, key=lambda row: row[key])
+    sizes = ", ".join(f"{len(part)} {NAMES[name]}" for name, part in parts.items())
+    parameters = sum(p.numel() for p in potential.parameters() if p.requires_grad)
+    return {
+        "elements": " ".join(chemical_symbols[z] for z in potential.species),
+        "structures": sizes,
+        "model": f"{config.model.name}, cutoff {potential.cutoff:g} Å, {parameters} parameters",
+        "epochs": f"{int(history[-1]['epoch'])}, best {int(best['epoch'])}",
+        "training time": f"{history[-1]['seconds']:.1f} s on {potential.device}",
+    }
+
+
+def _write_results(
+    folder: Path,
+    config: Config,
+    predictions: dict[str, Predictions],
+    metrics: dict[str, Metrics],
+    history: list[Row],
+    facts: dict[str, str],
+) -> None:
+    shown = "test" if "test" in predictions else list(predictions)[-1]
+    parity(predictions[shown], folder / "parity.png", title=f"{NAMES[shown]} set")
+    error_histogram(predictions[shown], folder / "errors.png", title=f"{NAMES[shown]} set")
+    learning_curves(folder / "log.csv", folder / "learning_curves.png")
+    values: dict[str, Any] = dict(metrics)
+    values["epochs"] = int(history[-1]["epoch"])
+    values["training_seconds"] = history[-1]["seconds"]
+    values["seed"] = config.seed
+    with replacing(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_report(
+        folder,
+        metrics={f"{NAMES[name]} set": part for name, part in reversed(metrics.items())},
+        figures={
+            f"Predictions against labels, {NAMES[shown]} set": folder / "parity.png",
+            f"Errors, {NAMES[shown]} set": folder / "errors.png",
+            "Training": folder / "learning_curves.png",
+        },
+        facts=facts | {"finished": time.strftime("%Y-%m-%d %H:%M:%S")},
+    )

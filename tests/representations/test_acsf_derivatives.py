@@ -1,0 +1,179 @@
+"""Derivatives of G1 to G5: forces need the first, training on forces the second."""
+
+import copy
+
+import ase
+import pytest
+import torch
+from torch.autograd import grad, gradcheck, gradgradcheck
+
+from nnmd_graph.graph import edge_vectors
+from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5
+from nnmd_graph.representations import acsf as acsf_module
+from nnmd_graph.representations import jacobian as jacobian_module
+
+pytestmark = pytest.mark.usefixtures("float64")
+R_C = 4.0
+FUNCTIONS = {
+    "G1": [G1(), G1(cutoff=2.0)],
+    "G2": [G2(eta=0.5, r_s=0.7), G2(eta=1.5)],
+    "G3": [G3(kappa=1.9)],
+    "G4": [
+        G4(eta=0.1, zeta=3.0, lam=1.0),
+        G4(eta=0.2, zeta=1.0, lam=-1.0, r_s=0.5),
+        G4(eta=0.1, zeta=2.5, lam=0.5),
+    ],
+    "G5": [
+        G5(eta=0.1, zeta=4.0, lam=-1.0),
+        G5(eta=0.2, zeta=1.0, lam=1.0, r_s=0.5),
+        G5(eta=0.1, zeta=2.5, lam=1.0, cutoff=3.0),
+    ],
+}
+each = pytest.mark.parametrize("kind", FUNCTIONS)
+both = pytest.mark.parametrize("cutoff_function", ["cosine", "tanh3"])
+
+
+def bent() -> ase.Atoms:
+    return ase.Atoms("OHC", [[0, 0, 0], [0.9, 0.3, 0.1], [-0.4, 1.3, 0.2]])
+
+
+def straight() -> ase.Atoms:
+    """Exactly collinear, the angles are 0 and 180 degrees: acos and norm would give NaN here."""
+    return ase.Atoms("OHC", [[0, 0, 0], [0, 0, 1.0], [0, 0, -1.25]])
+
+
+def crystal() -> ase.Atoms:
+    """Sees its own images, two of them always in opposite directions."""
+    cell = [[2.4, 0.0, 0.3], [0.5, 2.6, 0.0], [0.0, -0.4, 2.5]]
+    return ase.Atoms("C", cell=cell, pbc=True)
+
+
+def of_pos_and_cell(acsf: ACSF, graph):
+    def x(pos: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
+        moved = copy.copy(graph)
+        moved.pos, moved.cell = pos, cell
+        return acsf(moved)
+
+    return x, (graph.pos.clone().requires_grad_(), graph.cell.clone().requires_grad_())
+
+
+@both
+@each
+@pytest.mark.parametrize("make", [bent, straight, crystal])
+def test_first_and_second_derivatives(graph_of, kind: str, make, cutoff_function: str) -> None:
+    acsf = ACSF(("C", "H", "O"), R_C, FUNCTIONS[kind], cutoff_function=cutoff_function)
+    x, arguments = of_pos_and_cell(acsf, graph_of(make(), 2.7 if make is crystal else R_C))
+    assert gradcheck(x, arguments, fast_mode=True)
+    assert gradgradcheck(x, arguments, fast_mode=True)
+
+
+@each
+def test_gradient_equals_central_differences(graph_of, atoms, kind: str) -> None:
+    acsf, step = ACSF(("C", "H", "O"), R_C, FUNCTIONS[kind]), 1e-5
+    graph = graph_of(atoms)
+    weights = torch.randn(len(atoms), acsf.num_features)
+    pos = graph.pos.clone().requires_grad_()
+    moved = copy.copy(graph)
+    moved.pos = pos
+    (gradient,) = grad((weights * acsf(moved)).sum(), pos)
+    for n, axis in [(0, 0), (1, 1), (2, 2)]:
+        values = []
+        for sign in (1, -1):  # new neighbour lists, too
+            shifted = atoms.copy()
+            shifted.positions[n, axis] += sign * step
+            values.append((weights * acsf(graph_of(shifted))).sum().item())
+        numerical = (values[0] - values[1]) / (2 * step)
+        assert gradient[n, axis].item() == pytest.approx(numerical, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("zeta", [1.0, 1.5, 2.0, 2.5, 16.0])
+@pytest.mark.parametrize("kind", [G4, G5])
+def test_collinear_atoms_give_numbers(graph_of, kind, zeta: float) -> None:
+    functions = [kind(eta=0.1, zeta=zeta, lam=lam) for lam in (1.0, -1.0)]
+    acsf = ACSF(("C", "H", "O"), R_C, functions)
+    for direction in ([0, 0, 1.0], [1.0, 1.0, 1.0], [0.3, -0.7, 0.2]):
+        atoms = straight()
+        atoms.rotate([0, 0, 1.0], direction)
+        x, (pos, cell) = of_pos_and_cell(acsf, graph_of(atoms))
+        (first,) = grad(x(pos, cell).square().sum(), pos, create_graph=True)
+        (second,) = grad(first.square().sum(), pos)
+        assert bool(first.isfinite().all() and second.isfinite().all())
+        jacobian = acsf.jacobian(graph_of(atoms))[1]
+        assert bool(jacobian.isfinite().all())
+
+
+@each
+def test_slope_vanishes_at_the_cutoff(graph_of, kind: str) -> None:
+    functions = [f for f in FUNCTIONS[kind] if f.cutoff is None]
+    step = 1e-7
+    atoms = ase.Atoms("HHH", [[0, 0, 0], [R_C - step, 0, 0], [0, 1.0, 0]])
+    x, (pos, cell) = of_pos_and_cell(ACSF("H", R_C, functions), graph_of(atoms))
+    (gradient,) = grad(x(pos, cell).sum(), pos)
+    assert gradient[1].abs().max() < 10 * step
+
+
+@both
+def test_jacobian_equals_autograd(
+    graph_of, functions, atoms, monkeypatch: pytest.MonkeyPatch, cutoff_function: str
+) -> None:
+    acsf = ACSF(("C", "H", "O"), R_C, functions, cutoff_function=cutoff_function)
+    graph = graph_of(atoms, R_C + 0.3)  # some edges lie outside
+    vec = edge_vectors(graph).requires_grad_()
+    values, jacobian = acsf.jacobian(graph)
+    monkeypatch.setattr(acsf_module, "edge_vectors", lambda graph: vec)
+    x = acsf(graph)
+    torch.testing.assert_close(values, x, rtol=1e-12, atol=1e-14)
+    columns = [grad(x[:, f].sum(), vec, retain_graph=True)[0] for f in range(acsf.num_features)]
+    torch.testing.assert_close(jacobian, torch.stack(columns, dim=-1), rtol=1e-9, atol=1e-12)
+
+
+def test_jacobian_in_float32(graph_of, functions, atoms) -> None:
+    acsf = ACSF(("C", "H", "O"), R_C, functions)
+    _, double = acsf.jacobian(graph_of(atoms))
+    _, single = acsf.jacobian(graph_of(atoms, dtype=torch.float32))
+    assert single.dtype == torch.float32
+    scale = double.abs().amax((0, 1)).clamp(min=1e-3)
+    assert ((single - double) / scale).abs().max() < 1e-4
+
+
+def test_jacobian_without_edges(graph_of, functions) -> None:
+    acsf = ACSF(("C", "H", "O"), R_C, functions)
+    x, jacobian = acsf.jacobian(graph_of(ase.Atoms("CO", [[0, 0, 0], [9, 0, 0]])))
+    assert x.shape == (2, acsf.num_features) and x.abs().max() == 0.0
+    assert jacobian.shape == (0, 3, acsf.num_features)
+
+
+def test_jacobian_in_pieces(graph_of, functions, atoms, monkeypatch) -> None:
+    acsf, graph = ACSF(("C", "H", "O"), R_C, functions), graph_of(atoms)
+    whole = acsf.jacobian(graph)
+    monkeypatch.setattr(jacobian_module, "MAX_TERMS", 211)
+    for one, other in zip(whole, acsf.jacobian(graph), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_sums_in_pieces(graph_of, functions, atoms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values, gradients and double backward, with every intermediate computed twice."""
+    acsf, graph = ACSF(("C", "H", "O"), R_C, functions), graph_of(atoms)
+    weights = torch.randn(len(atoms), acsf.num_features)
+    target = torch.randn(len(atoms), 3)
+
+    def everything() -> list[torch.Tensor]:
+        w = weights.clone().requires_grad_()
+        x, (pos, cell) = of_pos_and_cell(acsf, graph)
+        values = x(pos, cell)
+        by_pos, by_cell = grad((w * values).sum(), (pos, cell), create_graph=True)
+        loss = (by_pos - target).square().sum() + by_cell.square().sum()
+        return [values, by_pos, by_cell, *grad(loss, (w, pos, cell))]
+
+    whole = everything()
+    monkeypatch.setattr(acsf_module, "MAX_TERMS", 300)
+    for one, other in zip(whole, everything(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-11)
+
+
+def test_pieces_without_gradients(graph_of, functions, atoms, monkeypatch) -> None:
+    acsf, graph = ACSF(("C", "H", "O"), R_C, functions), graph_of(atoms)
+    whole = acsf(graph)
+    monkeypatch.setattr(acsf_module, "MAX_TERMS", 300)
+    with torch.no_grad():
+        torch.testing.assert_close(acsf(graph), whole, rtol=1e-12, atol=1e-14)
