@@ -59,8 +59,8 @@ def main() -> None:
     potential = ng.Potential(ng.BPNN(acsf, hidden_channels=(32, 32)))
     print(potential.model.representation)
 
-    # 3. Training: loss = 1 MSE(E/N) + 10 MSE(F) + 1 MSE(S) in eV, eV/Å, eV/Å^3
-    loss = ng.EnergyForcesLoss(energy=1.0, forces=10.0, stress=1.0)
+    # 3. Training: loss = 10 MSE(E/N) + 1 MSE(F) + 1 MSE(S) in eV, eV/Å, eV/Å^3
+    loss = ng.EnergyForcesLoss(energy=10.0, forces=1.0, stress=1.0)
     trainer = ng.Trainer(
         loss=loss, learning_rate=1e-2, max_epochs=args.epochs, seed=0, device="cpu", progress=True
     )

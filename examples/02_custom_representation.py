@@ -9,7 +9,9 @@ training, evaluation, files and the ASE calculator then work as for every other 
 import argparse
 from typing import Any
 
+import numpy as np
 import torch
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from torch import Tensor, nn
@@ -55,11 +57,12 @@ class GaussianShells(nn.Module):
         }
 
 
-def make_frames(count: int) -> list[Any]:
+def make_frames(count: int) -> list[Atoms]:
+    """Copper crystals of other lattice constants, rattled."""
     frames = []
-    for seed in range(count):
-        atoms = bulk("Cu", cubic=True) * (2, 2, 2)
-        atoms.rattle(0.1, seed=seed)
+    for seed, a in enumerate(np.linspace(3.5, 3.7, count)):
+        atoms = bulk("Cu", a=a, cubic=True) * (2, 2, 2)
+        atoms.rattle(0.05, seed=seed)
         atoms.calc = EMT()
         atoms.get_forces()  # the calculator of each frame keeps energy and forces
         frames.append(atoms)
@@ -84,7 +87,10 @@ def main() -> None:
         scaler=FeatureScaler(num_species, num_features),
     )  # the same as ng.BPNN(shells, hidden_channels=(32, 32))
     potential = ng.Potential(model)
-    trainer = ng.Trainer(learning_rate=1e-2, max_epochs=args.epochs, seed=0, device="cpu")
+    loss = ng.EnergyForcesLoss(energy=10.0, forces=1.0)
+    trainer = ng.Trainer(
+        loss=loss, learning_rate=1e-2, max_epochs=args.epochs, seed=0, device="cpu"
+    )
     trainer.fit(potential, train, val)
     print(ng.evaluate(potential, test))
     print("weights of the elements:", shells.weight.tolist())

@@ -30,9 +30,10 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():
-            # Those of this package are for users, those of its dependencies are not
+            # Those of this package are for users (they begin with what they are about, in
+            # backticks or quotes), those of its dependencies are not
             warnings.simplefilter("ignore")
-            warnings.filterwarnings("default", category=UserWarning, module="nnmd_graph")
+            warnings.filterwarnings("default", message="[`']", category=UserWarning)
             warnings.showwarning = lambda message, *args, **kwargs: print_warning(str(message))
             try:
                 return super().invoke(ctx)

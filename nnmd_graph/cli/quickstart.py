@@ -20,8 +20,7 @@ from nnmd_graph.cli.console import (
 from nnmd_graph.cli.md import print_md
 from nnmd_graph.cli.options import Overwrite, Seed
 from nnmd_graph.cli.train import print_training
-from nnmd_graph.workflow import quickstart as run_quickstart
-from nnmd_graph.workflow.quickstart import MAX_EPOCHS, QuickstartResult
+from nnmd_graph.workflow.quickstart import MAX_EPOCHS, QuickstartResult, run_quickstart
 
 
 def quickstart(

@@ -29,6 +29,7 @@ from nnmd_graph.representations.groups import (
     radial_terms,
 )
 from nnmd_graph.representations.jacobian import angular_block, radial_block
+from nnmd_graph.representations.moments import has_moments, moment_sums
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
 # Terms that are alive at once: beyond this many, sums over triplets run in pieces, and the pieces
@@ -84,7 +85,7 @@ class ACSF(nn.Module):
         species: Iterable[int | str],
         cutoff: float,
         *,
-        recipe: str = "imbalzano2018",
+        recipe: str = "gastegger2018",
         cutoff_function: str = "cosine",
         **options: Any,
     ) -> ACSF:
@@ -141,11 +142,16 @@ class ACSF(nn.Module):
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N F"]:
         """Values of all functions at all atoms, shape [N, F]."""
         edges = self._edges(graph)
-        pairs = self._pairs(edges, graph.num_nodes)
+        with_triplets = [g for g in self._groups if g.kind.order == 2 and not has_moments(g)]
+        pairs = self._pairs(with_triplets, edges, graph.num_nodes)
         blocks = []
         for group in self._groups:
-            sums = self._radial_sums if group.kind.order == 1 else self._angular_sums
-            blocks.append(sums(group, edges, pairs, graph.num_nodes))
+            if group.kind.order == 1:
+                blocks.append(self._radial_sums(group, edges, pairs, graph.num_nodes))
+            elif group in with_triplets:
+                blocks.append(self._angular_sums(group, edges, pairs, graph.num_nodes))
+            else:
+                blocks.append(self._moment_sums(group, edges, graph.num_nodes))
         order = torch.tensor(self._order, device=graph.pos.device)
         return torch.cat(blocks, dim=1).index_select(1, order)
 
@@ -160,7 +166,8 @@ class ACSF(nn.Module):
             x [N, F] and jacobian [E, 3, F] in Å^-1.
         """
         edges = self._edges(graph)
-        pairs = self._pairs(edges, graph.num_nodes)
+        angular = [group for group in self._groups if group.kind.order == 2]
+        pairs = self._pairs(angular, edges, graph.num_nodes)
         x = graph.pos.new_zeros(graph.num_nodes, self.num_features)
         jacobian = graph.pos.new_zeros(graph.edge_index.shape[1], 3, self.num_features)
         for group in self._groups:
@@ -179,9 +186,11 @@ class ACSF(nn.Module):
         neighbor, centre = graph.edge_index.index_select(1, ids)
         return Edges(ids, take(vec, ids), centre, take(species_id, neighbor))
 
-    def _pairs(self, edges: Edges, num_nodes: int) -> tuple[Tensor, Tensor]:
-        """Triplets as two edges of one centre, for the widest angular cutoff."""
-        cutoffs = [group.cutoff for group in self._groups if group.kind.order == 2]
+    def _pairs(
+        self, groups: Sequence[Group], edges: Edges, num_nodes: int
+    ) -> tuple[Tensor, Tensor]:
+        """Triplets as two edges of one centre, for the widest cutoff of the groups."""
+        cutoffs = [group.cutoff for group in groups]
         if not cutoffs:
             none = edges.centre.new_zeros(0)
             return none, none
@@ -244,6 +253,12 @@ class ACSF(nn.Module):
             arguments = (group, edges.vec, ij[part], ik[part], target[part], size)
             total = total + checkpoint(self._piece, *arguments, use_reentrant=False)
         return total.view(num_nodes, -1)
+
+    def _moment_sums(self, group: Group, edges: Edges, num_nodes: int) -> Tensor:
+        pairs = [(self.species.index(a), self.species.index(b)) for a, b in group.neighbors]
+        return moment_sums(
+            group, self._fc, edges.vec, edges.centre, edges.neighbor, num_nodes, pairs
+        )
 
     def _piece(
         self, group: Group, vec: Tensor, ij: Tensor, ik: Tensor, target: Tensor, size: int

@@ -59,9 +59,9 @@ def imbalzano2018(
 def gastegger2018(
     cutoff: float,
     *,
-    num_radial: int = 16,
+    num_radial: int = 12,
     num_angular: int = 4,
-    zeta: Sequence[float] = (1.0, 4.0, 16.0),
+    zeta: Sequence[float] = (1.0, 2.0, 4.0, 8.0),
     angular: str = "G5",
     r_min: float = 1.0,
 ) -> list[SymmetryFunction]:
@@ -83,7 +83,7 @@ def gastegger2018(
     if num_radial < 1 or num_angular < 0 or angular not in ("G4", "G5"):
         raise ValueError(
             "`num_radial` must be at least 1, `num_angular` at least 0, `angular` 'G4' or 'G5', "
-            f"got {num_radial}, {num_angular}, {angular!r}; the defaults are 16, 4, 'G5'"
+            f"got {num_radial}, {num_angular}, {angular!r}; the defaults are 12, 4, 'G5'"
         )
     if not 0.0 <= r_min < cutoff:
         raise ValueError(f"`r_min` must lie in [0, {cutoff}) Å, got {r_min}; the default is 1.0")

@@ -118,14 +118,14 @@ def angular_factors(
         r_jk = torch.sqrt(p + q - 2.0 * s)
         envelope = envelope * fc(r_jk, group.cutoff)
         distances.append(r_jk)
-    radial_keys, angular_keys = _keys(group)
+    radial_keys, angular_keys = factor_keys(group)
     radial = _radial_factors(radial_keys, distances, envelope)
     return radial, _angular_factors(angular_keys, s / (r_ij * r_ik))
 
 
 def angular_terms(group: Group, radial: Tensor, angular: Tensor) -> Tensor:
     """Terms of each triplet, shape [T, K], from the two factors."""
-    radial_keys, angular_keys = _keys(group)
+    radial_keys, angular_keys = factor_keys(group)
     pairs = [(b[0], *a, b[1]) for b in radial_keys for a in angular_keys]
     if len(pairs) == len(group.shapes):
         terms = (radial.unsqueeze(-1) * angular.unsqueeze(-2)).flatten(-2)
@@ -141,7 +141,7 @@ def angular_terms(group: Group, radial: Tensor, angular: Tensor) -> Tensor:
     )
 
 
-def _keys(group: Group) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+def factor_keys(group: Group) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
     """Distinct (eta, r_s) and (zeta, lam), in the order in which the functions name them."""
     radial = dict.fromkeys((shape[0], shape[3]) for shape in group.shapes)
     angular = dict.fromkeys((shape[1], shape[2]) for shape in group.shapes)
@@ -174,7 +174,7 @@ def radial_factor_gradients(
     group: Group, fc: CutoffFunction, distances: list[Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
     """The radial factor R of angular functions and dR/dr for each of the distances, [T, B] each."""
-    keys, _ = _keys(group)
+    keys, _ = factor_keys(group)
     eta, r_s = distances[0].new_tensor(keys).unbind(-1)
     envelopes = [value_and_slope(fc, r, group.cutoff) for r in distances]
     product = envelopes[0][0]
@@ -194,7 +194,7 @@ def radial_factor_gradients(
 
 def angular_factor_gradients(group: Group, cos: Tensor) -> tuple[Tensor, Tensor]:
     """The angular factor A = 2^(1-zeta) (1 + lam cos)^zeta and dA/dcos, [T, A] each."""
-    _, keys = _keys(group)
+    _, keys = factor_keys(group)
     powers = {lam: _powers(1.0 + lam * cos) for _, lam in keys}
     slopes = [
         2.0 ** (1.0 - zeta) * zeta * lam * powers[lam](zeta - 1.0) for zeta, lam in keys

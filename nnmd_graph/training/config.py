@@ -144,7 +144,7 @@ class RepresentationConfig(Section):
         default="acsf", description="symmetry functions"
     )
     recipe: Annotated[str, _one_of(sorted(RECIPES))] = Field(
-        default="imbalzano2018", description="published automatic set"
+        default="gastegger2018", description="published automatic set"
     )
     options: dict[str, Any] = Field(
         default={}, description="arguments of the recipe, e.g. {num_radial: 8}"

@@ -85,7 +85,7 @@ class Run:
         if self.precomputed is None and checkpoint is not None:
             # What memory is free now must not change the rounding of the sums.
             self.precomputed = checkpoint["precomputed"]
-        self._prepare(train, val)
+        self._prepare(train, val, fit=checkpoint is None)
         optimizer = make_optimizer(
             trainer.optimizer, potential, trainer.learning_rate, trainer.weight_decay
         )
@@ -100,8 +100,8 @@ class Run:
         if checkpoint is not None:
             self._load(checkpoint)
 
-    def _prepare(self, train: AtomsDataset, val: AtomsDataset | None) -> None:
-        """Graphs, baseline, scaling, loaders."""
+    def _prepare(self, train: AtomsDataset, val: AtomsDataset | None, *, fit: bool) -> None:
+        """Graphs and loaders; with ``fit`` baseline and scaling, which a checkpoint has."""
         trainer, potential = self.trainer, self.potential
         graphs = list(train.build(trainer.progress))
         val_graphs = [] if val is None else list(val.build(trainer.progress))
@@ -111,7 +111,7 @@ class Run:
             prepare_graphs(potential, part, features=features, progress=trainer.progress)
             for part in (graphs, val_graphs)
         )
-        if not bool(potential.model.baseline.fitted):
+        if fit and not bool(potential.model.baseline.fitted):
             fit_baseline(potential, train, trainer.isolated_energies)
             fit_features(potential, graphs, trainer.seed)
         # Loaders draw a number even where nothing is shuffled; not from the global generator.

@@ -1,7 +1,7 @@
 """Whole jobs as functions: train from a config, run MD, describe a model or a data set."""
 
 from nnmd_graph.workflow.dynamics import MDResult, UnstableError, run_md
-from nnmd_graph.workflow.quickstart import quickstart
+from nnmd_graph.workflow.quickstart import run_quickstart
 from nnmd_graph.workflow.summary import describe_data, describe_model
 from nnmd_graph.workflow.training import TrainingResult, train_from_config
 
@@ -11,7 +11,7 @@ __all__ = [
     "UnstableError",
     "describe_data",
     "describe_model",
-    "quickstart",
     "run_md",
+    "run_quickstart",
     "train_from_config",
 ]

@@ -39,7 +39,7 @@ class QuickstartResult:
     md: MDResult
 
 
-def quickstart(
+def run_quickstart(
     output: str | os.PathLike[str] = "quickstart",
     *,
     seed: int = 0,

@@ -145,10 +145,13 @@ def test_the_seconds_of_all_parts_count(fit: Fit, tmp_path: Path) -> None:
     assert same_weights(found, fit(max_epochs=5)[0])
 
 
-def test_a_finished_run_stays_as_it_is(fit: Fit, tmp_path: Path) -> None:
+def test_a_finished_run_stays_as_it_is(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, rows = fit(output=tmp_path)
     before = contents(tmp_path)
-    # A loss that fails when it is computed: not one batch is run.
+    # A loss that fails when it is computed: not one batch is run. Nor is anything fitted again.
+    monkeypatch.delattr("nnmd_graph.training.run.fit_baseline")
     again, same_rows = fit(resume=True, output=tmp_path, loss=BreakingLoss(1))
     assert same_weights(first, again)
     assert not again.training

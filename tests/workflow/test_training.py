@@ -39,7 +39,7 @@ def test_a_run_writes_all_its_files(settings: Settings, tmp_path: Path) -> None:
     assert "test set" in report and "hidden_channels: [6]" in report
 
 
-def test_the_errors_are_those_of_the_written_model_on_the_drawn_parts(
+def test_the_errors_are_those_of_the_saved_model_on_the_drawn_parts(
     settings: Settings, tmp_path: Path
 ) -> None:
     result = train_from_config(settings(), tmp_path / "run")
@@ -51,7 +51,7 @@ def test_the_errors_are_those_of_the_written_model_on_the_drawn_parts(
         assert result.metrics[name]["forces_mae"] == pytest.approx(expected["forces_mae"])
 
 
-def test_the_written_config_trains_the_same_model(settings: Settings, tmp_path: Path) -> None:
+def test_the_config_of_a_run_trains_the_same_model(settings: Settings, tmp_path: Path) -> None:
     first = train_from_config(settings(), tmp_path / "a")
     second = train_from_config(tmp_path / "a" / "config.yaml", tmp_path / "b")
     assert same_weights(first.potential, second.potential)
