@@ -1,12 +1,12 @@
 """Behler-Parrinello and graph neural network potentials on PyTorch Geometric.
 
-    import nnmd_graph as ng
+import nnmd_graph as ng
 
-    dataset = ng.AtomsDataset.read("li.extxyz", cutoff=5.0)
-    train, val, test = dataset.split(train=0.8, val=0.1, test=0.1, seed=0)
-    potential = ng.Potential(ng.BPNN(ng.ACSF.auto(species=dataset.species, cutoff=5.0)))
-    ng.Trainer(max_epochs=200, seed=0).fit(potential, train, val)
-    print(ng.evaluate(potential, test))
+dataset = ng.AtomsDataset.read("li.extxyz", cutoff=5.0)
+train, val, test = dataset.split(train=0.8, val=0.1, test=0.1, seed=0)
+potential = ng.Potential(ng.BPNN(ng.ACSF.auto(species=dataset.species, cutoff=5.0)))
+ng.Trainer(max_epochs=200, seed=0).fit(potential, train, val)
+print(ng.evaluate(potential, test))
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -70,7 +70,7 @@ def fails(*arguments: Any) -> str:
     """Run a command that must fail with one message; give that."""
     result = CliRunner().invoke(app, [str(a) for a in arguments])
     assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output and result.stderr.count("Error: ") == 1
+    assert "Traceback" not in result.output and "Error: " in result.stderr
     return result.stderr
 
 

@@ -28,8 +28,8 @@ from nnmd_graph.representations.groups import (
     make_groups,
     radial_terms,
 )
-from nnmd_graph.representations.jacobian import angular_block, radial_block
-from nnmd_graph.representations.moments import has_moments, moment_sums
+from nnmd_graph.representations.jacobian import angular_block, moment_block, radial_block
+from nnmd_graph.representations.moments import Moments, has_moments, pays
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
 # Terms that are alive at once: beyond this many, sums over triplets run in pieces, and the pieces
@@ -142,7 +142,7 @@ class ACSF(nn.Module):
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N F"]:
         """Values of all functions at all atoms, shape [N, F]."""
         edges = self._edges(graph)
-        with_triplets = [g for g in self._groups if g.kind.order == 2 and not has_moments(g)]
+        with_triplets = self._with_triplets(edges, graph.num_nodes)
         pairs = self._pairs(with_triplets, edges, graph.num_nodes)
         blocks = []
         for group in self._groups:
@@ -151,7 +151,7 @@ class ACSF(nn.Module):
             elif group in with_triplets:
                 blocks.append(self._angular_sums(group, edges, pairs, graph.num_nodes))
             else:
-                blocks.append(self._moment_sums(group, edges, graph.num_nodes))
+                blocks.append(self._moments(group, edges, graph.num_nodes).values())
         order = torch.tensor(self._order, device=graph.pos.device)
         return torch.cat(blocks, dim=1).index_select(1, order)
 
@@ -166,11 +166,15 @@ class ACSF(nn.Module):
             x [N, F] and jacobian [E, 3, F] in Å^-1.
         """
         edges = self._edges(graph)
-        angular = [group for group in self._groups if group.kind.order == 2]
-        pairs = self._pairs(angular, edges, graph.num_nodes)
+        with_triplets = self._with_triplets(edges, graph.num_nodes, derivatives=True)
+        pairs = self._pairs(with_triplets, edges, graph.num_nodes)
         x = graph.pos.new_zeros(graph.num_nodes, self.num_features)
         jacobian = graph.pos.new_zeros(graph.edge_index.shape[1], 3, self.num_features)
         for group in self._groups:
+            if group.kind.order == 2 and group not in with_triplets:
+                moments = self._moments(group, edges, graph.num_nodes)
+                moment_block(group, edges.ids, moments, x, jacobian)
+                continue
             block = radial_block if group.kind.order == 1 else angular_block
             messages = self._messages(group, edges, pairs)
             block(group, self._fc, edges, pairs, messages, x, jacobian)
@@ -185,6 +189,20 @@ class ACSF(nn.Module):
         ids = torch.nonzero(r2 < self.cutoff**2).squeeze(-1)
         neighbor, centre = graph.edge_index.index_select(1, ids)
         return Edges(ids, take(vec, ids), centre, take(species_id, neighbor))
+
+    def _with_triplets(
+        self, edges: Edges, num_nodes: int, *, derivatives: bool = False
+    ) -> list[Group]:
+        """Angular groups that are summed over triplets: those without or with costlier moments."""
+        num_edges = len(edges.ids)
+        return [
+            group
+            for group in self._groups
+            if group.kind.order == 2
+            and not (
+                has_moments(group) and pays(group, num_edges, num_nodes, derivatives=derivatives)
+            )
+        ]
 
     def _pairs(
         self, groups: Sequence[Group], edges: Edges, num_nodes: int
@@ -254,11 +272,9 @@ class ACSF(nn.Module):
             total = total + checkpoint(self._piece, *arguments, use_reentrant=False)
         return total.view(num_nodes, -1)
 
-    def _moment_sums(self, group: Group, edges: Edges, num_nodes: int) -> Tensor:
+    def _moments(self, group: Group, edges: Edges, num_nodes: int) -> Moments:
         pairs = [(self.species.index(a), self.species.index(b)) for a, b in group.neighbors]
-        return moment_sums(
-            group, self._fc, edges.vec, edges.centre, edges.neighbor, num_nodes, pairs
-        )
+        return Moments(group, self._fc, edges.vec, edges.centre, edges.neighbor, num_nodes, pairs)
 
     def _piece(
         self, group: Group, vec: Tensor, ij: Tensor, ik: Tensor, target: Tensor, size: int

@@ -24,10 +24,18 @@ from nnmd_graph.representations.groups import (
     radial_factor_gradients,
     radial_terms,
 )
+from nnmd_graph.representations.moments import Moments
 from nnmd_graph.representations.symmetry_functions import G4
 
 # Terms of a piece: small enough that its arrays stay in the cache.
 MAX_TERMS = 2**18
+
+
+def moment_block(group: Group, ids: Tensor, moments: Moments, x: Tensor, jacobian: Tensor) -> None:
+    """Add a group of G5 functions without triplets to x [N, F] and jacobian [E, 3, F]."""
+    _store_values(group, moments.values(), x)
+    for columns, rows in zip(_columns(group, x.device), moments.derivatives(), strict=True):
+        jacobian[ids.view(-1, 1), :, columns] = rows.mT
 
 
 def radial_block(

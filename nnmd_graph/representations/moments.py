@@ -6,7 +6,8 @@ With R_j = exp(-eta (r_ij - r_s)^2) f_c(r_ij) and unit vectors u_j a G5 is
 
 a finite Legendre series for integer zeta. By the addition theorem of spherical harmonics
 
-    sum_{j,k} R_j R_k P_l(u_j . u_k) = 4 pi / (2 l + 1) sum_m M_lm M'_lm,   M_lm = sum_j R_j Y_lm(u_j),
+    sum_{j,k} R_j R_k P_l(u_j . u_k) = 4 pi / (2 l + 1) sum_m M_lm M'_lm,
+    M_lm = sum_j R_j Y_lm(u_j),
 
 so all pairs cost as much as all neighbours. For like elements the terms j = k, A(1) sum_j R_j^2,
 are taken off and half of the rest is the sum over j < k; for unlike elements the product of the
@@ -17,10 +18,12 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import jvp
 
 from nnmd_graph.nn.cutoff import CutoffFunction
 from nnmd_graph.nn.scatter import take
@@ -40,56 +43,129 @@ def has_moments(group: Group) -> bool:
     return all(zeta == int(zeta) and zeta <= MAX_DEGREE for zeta, _ in angular)
 
 
-def moment_sums(
-    group: Group,
-    fc: CutoffFunction,
-    vec: Tensor,
-    centre: Tensor,
-    neighbor: Tensor,
-    num_nodes: int,
-    pairs: list[tuple[int, int]],
-) -> Tensor:
-    """Values of a group of G5 functions.
+def pays(group: Group, num_edges: int, num_nodes: int, *, derivatives: bool = False) -> bool:
+    """Whether moments take less time than triplets for a group that has them.
+
+    Moments cost n (L + 1)^2 a centre (with derivatives once more for each radial factor), triplets
+    n^2 K / 2, n the mean number of neighbours; the two factors were measured on one CPU core.
+    """
+    radial, angular = factor_keys(group)
+    size = (max(zeta for zeta, _ in angular) + 1.0) ** 2
+    if derivatives:
+        size *= len(radial)
+    factor = 0.37 if derivatives else 0.22
+    return size * num_nodes < factor * num_edges * len(group.shapes)
+
+
+class Moments:
+    """Tables of a group on a set of edges, one row a centre, and the sums made of them.
 
     Args:
-        group: The functions.
+        group: G5 functions with integer zeta.
         fc: Cutoff function.
         vec: Edge vectors, [M, 3], Å.
         centre: Centre of each edge, [M].
         neighbor: Element number of each neighbour, [M].
         num_nodes: Number of atoms N.
         pairs: Element numbers of ``group.neighbors``.
-
-    Returns:
-        [N, len(pairs) * K].
     """
-    radial_keys, angular = factor_keys(group)
-    degree = int(max(zeta for zeta, _ in angular))
-    elements = sorted({s for pair in pairs for s in pair})
-    dist = torch.sqrt((vec * vec).sum(-1, keepdim=True))
-    eta, r_s = vec.new_tensor(radial_keys).unbind(-1)
-    radial = torch.exp(-eta * (dist - r_s) ** 2) * fc(dist, group.cutoff)
-    harmonics = spherical_harmonics(vec / dist, degree)
-    place, width = _places(centre, num_nodes)
-    harmonics = _padded(harmonics, place, num_nodes, width)
-    moments, squares = {}, {}
-    for s in elements:
-        of_s = torch.where((neighbor == s).unsqueeze(-1), radial, torch.zeros_like(radial))
-        block = _padded(of_s, place, num_nodes, width)
-        moments[s] = torch.bmm(block.mT, harmonics)  # [N, B, (L + 1)^2]
-        squares[s] = (block * block).sum(1)  # [N, B]
-    sum_m = _sum_over_m(degree).to(vec)
-    series = _legendre_series(tuple(angular), degree).to(vec)
-    at_zero = vec.new_tensor([2.0 ** (1.0 - zeta) * (1.0 + lam) ** zeta for zeta, lam in angular])
-    keys = [(eta, zeta, lam, r_s) for eta, r_s in radial_keys for zeta, lam in angular]
-    columns = torch.tensor([keys.index(shape) for shape in group.shapes], device=vec.device)
-    blocks = []
-    for a, b in pairs:
-        sums = (moments[a] * moments[b]) @ sum_m @ series  # [N, B, A]
-        if a == b:
-            sums = 0.5 * (sums - squares[a].unsqueeze(-1) * at_zero)
-        blocks.append(sums.flatten(1).index_select(1, columns))
-    return torch.cat(blocks, 1)
+
+    def __init__(
+        self,
+        group: Group,
+        fc: CutoffFunction,
+        vec: Tensor,
+        centre: Tensor,
+        neighbor: Tensor,
+        num_nodes: int,
+        pairs: list[tuple[int, int]],
+    ) -> None:
+        self.group, self.fc, self.vec, self.pairs = group, fc, vec, pairs
+        self.neighbor, self.num_nodes = neighbor, num_nodes
+        self.place, self.width = _places(centre, num_nodes)
+        self.radial_keys, self.angular = factor_keys(group)
+        self.degree = int(max(zeta for zeta, _ in self.angular))
+        self.series = _legendre_series(tuple(self.angular), self.degree).to(vec)
+        at_zero = [2.0 ** (1.0 - zeta) * (1.0 + lam) ** zeta for zeta, lam in self.angular]
+        self.at_zero = vec.new_tensor(at_zero)
+        keys = [(eta, z, lam, r_s) for eta, r_s in self.radial_keys for z, lam in self.angular]
+        places = {key: n for n, key in enumerate(keys)}
+        self.columns = torch.tensor([places[e, z, lam, r] for e, z, lam, r in group.shapes])
+        self.columns = self.columns.to(vec.device)
+        self.harmonics = self.table(self._harmonics(vec))  # [N, n, (L + 1)^2]
+        radial = self._radial(vec)
+        self.radial = {s: self.table(self._of(s, radial)) for s in {s for p in pairs for s in p}}
+        self.moments = {s: torch.bmm(r.mT, self.harmonics) for s, r in self.radial.items()}
+
+    def table(self, rows: Tensor) -> Tensor:
+        """Rows of edges [M, C] in a table [N, n, C], zero where there is no edge."""
+        table = rows.new_zeros(self.num_nodes * self.width, rows.shape[-1])
+        return table.index_add(0, self.place, rows).view(self.num_nodes, self.width, -1)
+
+    def values(self) -> Tensor:
+        """Values of the functions, [N, len(pairs) * K]."""
+        sum_m = _sum_over_m(self.degree).to(self.vec)
+        blocks = []
+        for a, b in self.pairs:
+            sums = (self.moments[a] * self.moments[b]) @ sum_m @ self.series  # [N, B, A]
+            if a == b:
+                squares = self.radial[a].square().sum(1).unsqueeze(-1)
+                sums = 0.5 * (sums - squares * self.at_zero)
+            blocks.append(sums.flatten(1).index_select(1, self.columns))
+        return torch.cat(blocks, 1)
+
+    def derivatives(self) -> list[Tensor]:
+        """Derivatives by edge vector for each pair of elements, [M, 3, K] in Å^-1.
+
+        d G5 / d vec_e = sum_l a_l 4 pi / (2 l + 1) sum_m M'_lm d (R_e Y_lm(u_e)) / d vec_e, with
+        M' the moment of the other element, less A(1) R_e dR_e / d vec_e for like elements.
+        """
+        slopes = [self._slopes(axis) for axis in range(3)]
+        result = []
+        for a, b in self.pairs:
+            total = self.vec.new_zeros(len(self.vec), 3, len(self.group.shapes))
+            for s, other in dict.fromkeys([(a, b), (b, a)]):
+                value = self._project(self.harmonics, other)
+                for axis, (radial, harmonics) in enumerate(slopes):
+                    steep = self.table(self._of(s, radial)).unsqueeze(-1)
+                    part = steep * value
+                    part = part + self.radial[s].unsqueeze(-1) * self._project(harmonics, other)
+                    part = part @ self.series
+                    if a == b:
+                        part = part - steep * self.radial[s].unsqueeze(-1) * self.at_zero
+                    rows = part.flatten(2).flatten(0, 1).index_select(0, self.place)
+                    total[:, axis] += rows.index_select(1, self.columns)
+            result.append(total)
+        return result
+
+    def _project(self, harmonics: Tensor, s: int) -> Tensor:
+        """4 pi / (2 l + 1) sum_m Y_lm M_lm of element s, [N, n, B, L + 1]."""
+        parts = []
+        for n in range(self.degree + 1):
+            of_n = slice(n * n, (n + 1) ** 2)
+            product = torch.bmm(harmonics[..., of_n], self.moments[s][..., of_n].mT)
+            parts.append(product * (4.0 * math.pi / (2 * n + 1)))
+        return torch.stack(parts, -1)
+
+    def _slopes(self, axis: int) -> tuple[Tensor, Tensor]:
+        """Derivatives of R [M, B] and of Y [N, n, (L + 1)^2] along one axis."""
+        direction = torch.zeros_like(self.vec)
+        direction[:, axis] = 1.0
+        radial = jvp(self._radial, (self.vec,), (direction,))[1]
+        harmonics = jvp(self._harmonics, (self.vec,), (direction,))[1]
+        return cast(Tensor, radial), self.table(cast(Tensor, harmonics))
+
+    def _radial(self, vec: Tensor) -> Tensor:
+        dist = torch.sqrt((vec * vec).sum(-1, keepdim=True))
+        eta, r_s = vec.new_tensor(self.radial_keys).unbind(-1)
+        return torch.exp(-eta * (dist - r_s) ** 2) * self.fc(dist, self.group.cutoff)
+
+    def _harmonics(self, vec: Tensor) -> Tensor:
+        return spherical_harmonics(vec / torch.sqrt((vec * vec).sum(-1, keepdim=True)), self.degree)
+
+    def _of(self, s: int, rows: Tensor) -> Tensor:
+        """Rows of neighbours of one element, the others zero."""
+        return torch.where((self.neighbor == s).unsqueeze(-1), rows, torch.zeros_like(rows))
 
 
 def _places(centre: Tensor, num_nodes: int) -> tuple[Tensor, int]:
@@ -101,12 +177,6 @@ def _places(centre: Tensor, num_nodes: int) -> tuple[Tensor, int]:
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device) - take(first, take(centre, order))
     return centre * width + rank, width
-
-
-def _padded(rows: Tensor, place: Tensor, num_nodes: int, width: int) -> Tensor:
-    """Rows of edges [M, C] in a table [N, width, C], zero where there is no edge."""
-    table = rows.new_zeros(num_nodes * width, rows.shape[-1])
-    return table.index_add(0, place, rows).view(num_nodes, width, rows.shape[-1])
 
 
 @lru_cache(maxsize=64)

@@ -79,9 +79,7 @@ class FeatureJacobian:
 
     def to(self, *args: Any, **kwargs: Any) -> FeatureJacobian:
         """On another device; called by PyG when a batch moves."""
-        return FeatureJacobian(
-            self.blocks.to(*args, **kwargs), self.places.to(*args, **kwargs)
-        )
+        return FeatureJacobian(self.blocks.to(*args, **kwargs), self.places.to(*args, **kwargs))
 
     def edge_gradient(self, dx: Tensor) -> Tensor:
         """Chain rule, dE/d edge_vec[e] = sum_f (dx[i, f] / d edge_vec[e]) dE/dx[i, f].

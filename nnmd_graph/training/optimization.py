@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 OPTIMIZERS = ("adam", "adamw", "lbfgs")
@@ -33,6 +34,23 @@ def make_optimizer(
         )
     kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
     return kind(parameters, lr=lr, weight_decay=weight_decay)
+
+
+def running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
+    """Exponential average of weights for AveragedModel, a <- a + (1 - d) (w - a).
+
+    After n steps d = min(decay, (1 + n) / (10 + n)): a short run does not drag its first weights
+    along.
+    """
+
+    @torch.no_grad()
+    def update(averaged: Sequence[Tensor], weights: Sequence[Tensor], num_averaged: Any) -> None:
+        n = float(num_averaged)
+        share = 1.0 - min(decay, (1.0 + n) / (10.0 + n))
+        for average, weight in zip(averaged, weights, strict=True):
+            average.lerp_(weight.to(average), share)
+
+    return update
 
 
 class Schedule:

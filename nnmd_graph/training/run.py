@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning_fabric import Fabric
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import CSVLog, Row, TrainingProgress
-from nnmd_graph.training.optimization import Schedule, make_optimizer
+from nnmd_graph.training.optimization import (
+    Schedule,
+    make_optimizer,
+    running_average,
+)
 from nnmd_graph.training.preparation import (
     choose_batch_size,
     fit_baseline,
@@ -93,7 +97,7 @@ class Run:
         self.schedule = Schedule(trainer.schedule, optimizer, trainer.max_epochs)
         self.average: AveragedModel | None = None
         if trainer.ema_decay > 0.0 and trainer.optimizer != "lbfgs":
-            average = get_ema_multi_avg_fn(trainer.ema_decay)
+            average = running_average(trainer.ema_decay)
             self.average = AveragedModel(potential, multi_avg_fn=average)
         self.at = Progress(best_state=_weights(potential))
         self._saved_at, self._saved_epoch, self._saved_best = time.monotonic(), -1, 0

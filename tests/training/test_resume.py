@@ -336,7 +336,7 @@ def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": package, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, "-c", KILLED_RUN, json.dumps(job)],
-        env=environment, capture_output=True, text=True, timeout=120,
+        env=environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     state = torch.load(tmp_path / "killed" / LAST, weights_only=True)["training"]

@@ -1,0 +1,95 @@
+"""Every example runs, as a user would run it."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import read
+
+import nnmd_graph as ng
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(name: str, *arguments: str, folder: Path) -> str:
+    """Run an example in a folder; its output, also to be seen when the test fails."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+    )
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_01_to_03_train_evaluate_simulate(tmp_path: Path) -> None:
+    output = run(
+        "01_train_and_evaluate.py", "--frames", "20", "--epochs", "15", "--cutoff", "4.0",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert "20 frames of Cu Au" in output
+    assert re.search(r"energy +[\d.]+ +[\d.]+ +meV/atom", output)
+    assert ng.Potential.load(tmp_path / "alloy.pt").species == (29, 79)
+    assert (tmp_path / "alloy_parity.png").stat().st_size > 10_000
+
+    output = run("03_md_ase.py", "alloy.pt", "--steps", "40", folder=tmp_path)
+    assert "relaxed Cu3Au" in output and "40 steps of 108 atoms" in output
+    assert len(read(tmp_path / "alloy_md.traj", ":")) == 3
+
+
+def test_02_custom_representation(tmp_path: Path) -> None:
+    output = run("02_custom_representation.py", "--frames", "10", "--epochs", "2", folder=tmp_path)
+    assert "the same forces after loading: True" in output
+
+
+@pytest.fixture
+def stiff_lithium(tmp_path: Path) -> Path:
+    """A lithium potential that pulls a little at every atom: radial, untrained, weak."""
+    functions = [ng.G2(eta=1.0, r_s=r) for r in (2.5, 3.0, 3.5)]
+    potential = ng.Potential(ng.BPNN(ng.ACSF(["Li"], 4.5, functions), hidden_channels=(8,)))
+    potential.model.baseline.set({3: -1.9}, scale=0.02)
+    potential.save(tmp_path / "li.pt")
+    return tmp_path / "li.pt"
+
+
+def test_04_nve_lithium(stiff_lithium: Path, tmp_path: Path) -> None:
+    output = run(
+        "04_nve_lithium.py", str(stiff_lithium), "--atoms", "16", "--time-ps", "0.1",
+        "--equilibration-ps", "0.02", "--timestep", "0.5", "--output", "nve.traj",
+        folder=tmp_path,
+    )  # fmt: skip
+    with (tmp_path / "nve.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    time = np.array([float(row["time_fs"]) for row in rows])
+    energy = np.array([float(row["total_energy_eV"]) for row in rows]) * 1000 / 16
+    assert time[-1] == 100.0
+
+    printed = re.search(r"energy drift +([-+][\d.]+) meV/atom in 0.1 ps", output)
+    assert printed is not None
+    # Least squares by hand: covariance over variance
+    slope = ((time - time.mean()) * (energy - energy.mean())).mean() / time.var()
+    assert float(printed[1]) == pytest.approx(slope * 100.0, abs=2e-5)
+    assert abs(float(printed[1])) < 1.0
+    printed = re.search(r"largest deviation +([\d.]+) meV/atom", output)
+    assert printed is not None
+    assert float(printed[1]) == pytest.approx(np.abs(energy - energy[0]).max(), abs=2e-5)
+    assert "16 atoms of bcc Li" in output
+    assert re.search(r"neighbour lists +\d+ in 200 steps", output)
+    assert (tmp_path / "nve.png").stat().st_size > 10_000
+
+
+def test_every_example_is_run_here() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(
+        re.findall(r'"(\d\d_\w+\.py)"', text)
+    )
