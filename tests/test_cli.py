@@ -499,7 +499,7 @@ def test_quickstart_tells_the_whole_story_and_draws(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("nnmd_graph.workflow.quickstart.STEPS", 10)
     output = run("quickstart", "--max-epochs", 2)
     folder = Path("quickstart")
-    names = {"copper.extxyz", "start.extxyz", "run", "md.traj", "md.csv", "md.png"}
+    names = {"copper.extxyz", "train.yaml", "start.extxyz", "run", "md.traj", "md.csv", "md.png"}
     assert {path.name for path in folder.iterdir()} == names
     for name in FILES:
         assert (folder / "run" / name).is_file()

@@ -50,22 +50,23 @@ def quickstart(
     print_facts(
         {
             "data": shown(result.data),
+            "settings": shown(result.config),
             "script that made them": "python -m nnmd_graph.workflow.copper FILE",
             "report, to look at first": shown(result.training.folder / "report.html"),
         }
     )
     print_heading("The same by hand, and what comes next")
-    print_commands(_next(result, max_epochs))
+    print_commands(_next(result))
     print_line("\nYour own data: nnmd-graph info data.extxyz, then nnmd-graph train data.extxyz")
 
 
-def _next(result: QuickstartResult, max_epochs: int) -> dict[str, str]:
-    data = shlex.quote(shown(result.data))
+def _next(result: QuickstartResult) -> dict[str, str]:
+    data, config = shlex.quote(shown(result.data)), shlex.quote(shown(result.config))
     model = shlex.quote(shown(result.training.folder / "model.pt"))
     start = shlex.quote(shown(result.start))
     return {
         "what is in the data, and in the model": f"nnmd-graph info {data} {model}",
-        "the training": f"nnmd-graph train {data} --max-epochs {max_epochs}",
+        "the training": f"nnmd-graph train {config}",
         "errors by kind of structure": f"nnmd-graph evaluate {model} {data} --groups config_type",
         "a longer simulation": f"nnmd-graph md {model} {start} --temperature 300 --steps 5000",
     }

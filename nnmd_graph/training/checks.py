@@ -28,7 +28,7 @@ def check_arguments(trainer: Trainer) -> None:
     if not isinstance(trainer.loss, EnergyForcesLoss):
         raise TypeError(
             f"`loss` must be an EnergyForcesLoss, got {type(trainer.loss).__name__}; "
-            "write EnergyForcesLoss(energy=1.0, forces=10.0)"
+            "write EnergyForcesLoss(energy=100.0, forces=1.0)"
         )
     for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
         if getattr(trainer, name) not in choices:

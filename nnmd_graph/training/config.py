@@ -34,7 +34,8 @@ from nnmd_graph.training.config_errors import (
     load_yaml,
     validation_message,
 )
-from nnmd_graph.training.optimization import OPTIMIZERS, SCHEDULES
+from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.optimization import DEFAULT_LEARNING_RATE, OPTIMIZERS, SCHEDULES
 
 MODELS = ("bpnn",)
 DEFAULT_SPLIT = (0.8, 0.1, 0.1)
@@ -187,12 +188,24 @@ class ModelConfig(Section):
     )
 
 
+_WEIGHTS = EnergyForcesLoss().weights
+
+
 class LossConfig(Section):
     """Weights of the mean squared errors."""
 
-    energy: float = Field(default=1.0, ge=0, description="weight of the energy per atom, eV")
-    forces: float = Field(default=10.0, ge=0, description="weight of the force components, eV/Å")
-    stress: float = Field(default=0.0, ge=0, description="weight of the stress components, eV/Å^3")
+    energy: float = Field(
+        default=_WEIGHTS["energy"], ge=0, description="weight of the energy per atom, eV"
+    )
+    forces: float = Field(
+        default=_WEIGHTS["forces"], ge=0, description="weight of the force components, eV/Å"
+    )
+    stress: float = Field(
+        default=_WEIGHTS["stress"], ge=0, description="weight of the stress components, eV/Å^3"
+    )
+
+
+_LEARNING_RATE = "null: " + ", ".join(f"{v:g} ({k})" for k, v in DEFAULT_LEARNING_RATE.items())
 
 
 class TrainingConfig(Section):
@@ -201,7 +214,7 @@ class TrainingConfig(Section):
     optimizer: Annotated[str, _one_of(OPTIMIZERS)] = Field(
         default="adamw", description="adamw, adam or lbfgs (full batch)"
     )
-    learning_rate: float | None = Field(default=None, gt=0, description="null: 2e-3, with lbfgs 1")
+    learning_rate: float | None = Field(default=None, gt=0, description=_LEARNING_RATE)
     weight_decay: float = Field(default=0.0, ge=0, description="of adam and adamw")
     schedule: Annotated[str, _one_of(SCHEDULES)] = Field(
         default="cosine",
@@ -212,7 +225,7 @@ class TrainingConfig(Section):
         default=None, gt=0, description="stop after this time; null: never"
     )
     batch_size: int | None = Field(
-        default=None, gt=0, description="structures a step; null: ~200 atoms"
+        default=None, gt=0, description="structures a step; null: up to ~200 atoms"
     )
     gradient_clip: float | None = Field(
         default=None, gt=0, description="largest gradient norm; null: any"

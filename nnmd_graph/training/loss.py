@@ -21,6 +21,9 @@ class EnergyForcesLoss:
     E/N is the energy per atom in eV, F the force components in eV/Å, S the nine stress components
     in eV/Å^3; each mean runs over the labels that are there.
 
+    Errors of 1 meV/atom and of 10 meV/Å, which a good potential has together, weigh the same with
+    the default weights.
+
     Args:
         energy: Weight w_E.
         forces: Weight w_F.
@@ -30,7 +33,7 @@ class EnergyForcesLoss:
         ValueError: If a weight is negative or not finite, or all are zero.
     """
 
-    def __init__(self, energy: float = 1.0, forces: float = 10.0, stress: float = 0.0) -> None:
+    def __init__(self, energy: float = 100.0, forces: float = 1.0, stress: float = 0.0) -> None:
         self.weights = {"energy": float(energy), "forces": float(forces), "stress": float(stress)}
         for name, weight in self.weights.items():
             if not 0.0 <= weight < math.inf:

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 OPTIMIZERS = ("adam", "adamw", "lbfgs")
 SCHEDULES = ("cosine", "exponential", "plateau", "constant")
-DEFAULT_LEARNING_RATE = {"adam": 2e-3, "adamw": 2e-3, "lbfgs": 1.0}
+DEFAULT_LEARNING_RATE = {"adam": 5e-3, "adamw": 5e-3, "lbfgs": 1.0}
 
 
 def make_optimizer(
@@ -23,7 +23,7 @@ def make_optimizer(
     Args:
         name: ``"adam"``, ``"adamw"`` or ``"lbfgs"``.
         module: Its parameters are trained.
-        learning_rate: None takes 2e-3 (Adam, AdamW) or 1 (L-BFGS, with a line search).
+        learning_rate: None takes 5e-3 (Adam, AdamW) or 1 (L-BFGS, with a line search).
         weight_decay: Decoupled (AdamW) or L2 (Adam); L-BFGS has none.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]

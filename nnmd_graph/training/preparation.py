@@ -106,6 +106,11 @@ def fit_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: int)
 
 
 def choose_batch_size(train: AtomsDataset) -> int:
-    """Structures a step: about 200 atoms, between 1 and 32 structures and a tenth of the set."""
+    """Structures a step: about 200 atoms, at most 32 structures, at least 150 steps an epoch.
+
+    More steps do more for the accuracy than smooth gradients; a set of few structures gives at
+    least ten steps an epoch.
+    """
     atoms = sum(map(len, train.frames)) / len(train)
-    return max(1, min(32, round(200 / atoms), len(train) // 10))
+    enough_steps = max(len(train) // 150, min(4, len(train) // 10))
+    return max(1, min(32, round(200 / atoms), enough_steps))

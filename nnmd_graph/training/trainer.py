@@ -24,13 +24,12 @@ class Trainer:
     Args:
         loss: Loss function; None takes ``EnergyForcesLoss()``.
         optimizer: ``"adamw"``, ``"adam"`` or ``"lbfgs"`` (full batch, line search).
-        learning_rate: None takes 2e-3 (Adam, AdamW) or 1 (L-BFGS).
+        learning_rate: None takes 5e-3 (Adam, AdamW) or 1 (L-BFGS).
         weight_decay: Weight decay of Adam and AdamW; not for L-BFGS.
         schedule: ``"cosine"``, ``"exponential"``, ``"plateau"`` or ``"constant"``.
         max_epochs: Number of epochs.
         max_seconds: Stop after this time, None for no limit; resumed runs count all their parts.
-        batch_size: Structures a step; None takes about 200 atoms, at least 1 and at most 32
-            structures.
+        batch_size: Structures a step; None takes about 200 atoms, fewer for a small set.
         gradient_clip: Largest norm of the gradient, None for no clipping; not for L-BFGS.
         ema_decay: Decay of the running average of the weights that is validated and kept; 0 turns
             it off, and L-BFGS has none.

@@ -11,11 +11,17 @@ import ase.io
 from ase.build import bulk
 
 from nnmd_graph.evaluation.files import replacing
-from nnmd_graph.training.config import parse_config
 from nnmd_graph.workflow.dynamics import MDResult, run_md
 from nnmd_graph.workflow.training import TrainingResult, train_from_config
 
-MAX_EPOCHS = 100
+MAX_EPOCHS = 60
+CONFIG = """\
+# What is not said here has its default; run/config.yaml shows all settings and what they mean.
+data: {{train: copper.extxyz}}
+loss: {{energy: 100, forces: 10}}
+training: {{max_epochs: {max_epochs}, learning_rate: 0.005}}
+seed: {seed}
+"""
 TEMPERATURE = 300.0
 STEPS, TIMESTEP = 500, 2.0
 
@@ -27,6 +33,7 @@ class QuickstartResult:
     Attributes:
         folder: everything is in here.
         data: the structures, an extxyz file.
+        config: the settings of the training.
         start: the structure that MD started from.
         training: the trained potential and its errors.
         md: the simulation.
@@ -34,6 +41,7 @@ class QuickstartResult:
 
     folder: Path
     data: Path
+    config: Path
     start: Path
     training: TrainingResult
     md: MDResult
@@ -48,7 +56,7 @@ def run_quickstart(
     progress: bool = False,
     say: Callable[[str], None] = lambda step: None,
 ) -> QuickstartResult:
-    """Make data, train on them as `nnmd-graph train copper.extxyz` does, evaluate, run NVE MD.
+    """Make data, train on them as `nnmd-graph train` does, evaluate, run NVE MD.
 
     Args:
         output: folder for everything.
@@ -64,7 +72,7 @@ def run_quickstart(
     from nnmd_graph.workflow.copper import copper_frames  # it can be run as a script too
 
     folder = Path(output)
-    data, start = folder / "copper.extxyz", folder / "start.extxyz"
+    data, config, start = (folder / n for n in ("copper.extxyz", "train.yaml", "start.extxyz"))
     if folder.is_file() or (data.exists() and not overwrite):
         raise ValueError(
             f"`output`: expected a new folder, got '{folder}', which is there; replace it "
@@ -74,9 +82,8 @@ def run_quickstart(
     with replacing(data) as temporary:
         ase.io.write(temporary, copper_frames(seed), format="extxyz")
     say(f"Training a Behler-Parrinello network for {max_epochs} epochs")
-    config = parse_config(
-        {"data": {"train": str(data)}, "training": {"max_epochs": max_epochs}, "seed": seed}
-    )
+    with replacing(config) as temporary:
+        temporary.write_text(CONFIG.format(max_epochs=max_epochs, seed=seed), encoding="utf-8")
     training = train_from_config(config, folder / "run", overwrite=overwrite, progress=progress)
 
     atoms = bulk("Cu", cubic=True) * (3, 3, 3)
@@ -94,4 +101,4 @@ def run_quickstart(
         overwrite=overwrite,
         progress=progress,
     )
-    return QuickstartResult(folder, data, start, training, md)
+    return QuickstartResult(folder, data, config, start, training, md)

@@ -112,7 +112,8 @@ def bpnn_tanh3(atoms: ase.Atoms, cutoff: float) -> Potential:
 
 
 def bpnn_auto(atoms: ase.Atoms, cutoff: float) -> Potential:
-    options = {"recipe": "imbalzano2018", "num_radial": 4, "num_angular": 2, "zeta": (1.0, 4.0)}
+    """The default set, smaller; where there are many neighbours it does without triplets."""
+    options = {"num_radial": 5, "num_angular": 2, "zeta": (1.0, 2.0, 4.0)}
     return made(BPNN(ACSF.auto(atoms.numbers, cutoff, **options), (10,), "silu"), atoms)
 
 

@@ -12,6 +12,7 @@ from ase.build import molecule
 
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.representations import G1, G2, G3, G4, G5, SymmetryFunction
+from nnmd_graph.representations import acsf as acsf_module
 
 R_C = 4.0
 
@@ -68,6 +69,26 @@ def functions() -> list[SymmetryFunction]:
         G2(eta=0.4, r_s=2.2),
         G4(eta=0.02, zeta=2.5, lam=1.0),
     ]
+
+
+@pytest.fixture
+def integer_powers() -> list[SymmetryFunction]:
+    """G5 that can do without triplets, with pairs, shifts and cutoffs of their own."""
+    return [
+        G5(eta=0.03, zeta=3.0, lam=-1.0),
+        G5(eta=0.2, zeta=1.0, lam=1.0, r_s=1.2),
+        G5(eta=0.03, zeta=16.0, lam=1.0),
+        G5(eta=0.03, zeta=4.0, lam=0.4, neighbors=("O", "C")),
+        G5(eta=0.1, zeta=2.0, lam=-1.0, neighbors=("H", "H"), cutoff=3.0),
+        G5(eta=0.1, zeta=8.0, lam=-1.0, cutoff=3.0),
+    ]
+
+
+@pytest.fixture
+def without_triplets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the sums without triplets wherever they exist, not only where they are faster."""
+    monkeypatch.setattr(acsf_module, "pays", lambda *_, **__: True)
+    monkeypatch.setattr(acsf_module, "triplets", None)
 
 
 @pytest.fixture

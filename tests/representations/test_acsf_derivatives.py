@@ -67,6 +67,16 @@ def test_first_and_second_derivatives(graph_of, kind: str, make, cutoff_function
     assert gradgradcheck(x, arguments, fast_mode=True)
 
 
+@pytest.mark.parametrize("make", [bent, straight, crystal])
+def test_derivatives_of_sums_without_triplets(
+    graph_of, integer_powers, without_triplets, make
+) -> None:
+    acsf = ACSF(("C", "H", "O"), R_C, integer_powers)
+    x, arguments = of_pos_and_cell(acsf, graph_of(make(), 2.7 if make is crystal else R_C))
+    assert gradcheck(x, arguments, fast_mode=True)
+    assert gradgradcheck(x, arguments, fast_mode=True)
+
+
 @each
 def test_gradient_equals_central_differences(graph_of, atoms, kind: str) -> None:
     acsf, step = ACSF(("C", "H", "O"), R_C, FUNCTIONS[kind]), 1e-5
@@ -125,6 +135,20 @@ def test_jacobian_equals_autograd(
     torch.testing.assert_close(values, x, rtol=1e-12, atol=1e-14)
     columns = [grad(x[:, f].sum(), vec, retain_graph=True)[0] for f in range(acsf.num_features)]
     torch.testing.assert_close(jacobian, torch.stack(columns, dim=-1), rtol=1e-9, atol=1e-12)
+
+
+def test_jacobian_without_triplets_equals_autograd(
+    graph_of, integer_powers, atoms, without_triplets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acsf = ACSF(("C", "H", "O"), R_C, integer_powers)
+    graph = graph_of(atoms, R_C + 0.3)
+    vec = edge_vectors(graph).requires_grad_()
+    values, jacobian = acsf.jacobian(graph)
+    monkeypatch.setattr(acsf_module, "edge_vectors", lambda graph: vec)
+    x = acsf(graph)
+    torch.testing.assert_close(values, x, rtol=1e-12, atol=1e-13)
+    columns = [grad(x[:, f].sum(), vec, retain_graph=True)[0] for f in range(acsf.num_features)]
+    torch.testing.assert_close(jacobian, torch.stack(columns, dim=-1), rtol=1e-9, atol=1e-11)
 
 
 def test_jacobian_in_float32(graph_of, functions, atoms) -> None:

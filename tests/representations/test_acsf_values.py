@@ -96,6 +96,19 @@ def test_everything_equals_plain_loops(
     assert (np.abs(expected) > 1e-12).any(0).mean() > 0.6  # the structure has most neighbours
 
 
+@pytest.mark.parametrize("cutoff_function", ["cosine", "tanh3"])
+def test_sums_without_triplets_equal_plain_loops(
+    atoms, integer_powers, without_triplets, graph_of, brute_force, cutoff_function: str
+) -> None:
+    acsf = ACSF(("C", "H", "O"), R_C, integer_powers, cutoff_function=cutoff_function)
+    expected = brute_force(atoms, acsf.functions, name=cutoff_function)
+    x = acsf(graph_of(atoms)).numpy()
+    np.testing.assert_allclose(x, expected, rtol=1e-11, atol=1e-12)
+    single = acsf(graph_of(atoms, dtype=torch.float32)).numpy()
+    scale = np.abs(expected).max(0).clip(min=1e-2)
+    assert (np.abs(single - expected) / scale).max() < 1e-4
+
+
 def test_printed_double_sum_is_twice_as_large(graph_of, brute_force) -> None:
     atoms = ase.Atoms("COHH", [[0, 0, 0], [1.2, 0, 0], [-0.6, 0.9, 0.1], [-0.5, -0.9, 0.3]])
     functions = [G4(eta=0.1, zeta=2.0, lam=1.0), G5(eta=0.1, zeta=2.0, lam=-1.0)]

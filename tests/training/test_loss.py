@@ -136,4 +136,4 @@ def test_a_loss_of_nothing_is_refused() -> None:
 
 
 def test_it_prints_its_weights() -> None:
-    assert repr(EnergyForcesLoss()) == "EnergyForcesLoss(energy=1, forces=10, stress=0)"
+    assert repr(EnergyForcesLoss()) == "EnergyForcesLoss(energy=100, forces=1, stress=0)"

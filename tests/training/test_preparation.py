@@ -130,7 +130,7 @@ def test_graphs_are_cast_and_energies_stay_exact(dtype: torch.dtype, features: b
 
 @pytest.mark.parametrize(
     ("atoms", "structures", "expected"),
-    [(4, 8, 1), (4, 100, 10), (4, 1000, 32), (100, 1000, 2), (500, 1000, 1)],
+    [(4, 8, 1), (4, 100, 4), (4, 1000, 6), (4, 9000, 32), (100, 1000, 2), (500, 1000, 1)],
 )
 def test_default_batch_size(atoms: int, structures: int, expected: int) -> None:
     class Frames:
