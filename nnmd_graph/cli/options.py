@@ -17,7 +17,7 @@ from nnmd_graph.workflow.building import find_device
 ModelFile = Annotated[
     Path, typer.Argument(help="A model file, or the folder of a run.", show_default=False)
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 EnergyKey = Annotated[

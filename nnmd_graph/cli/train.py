@@ -47,7 +47,7 @@ def train(
     overwrite: Overwrite = False,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and split.")] = None,
     max_epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = None,
     model: Annotated[str | None, typer.Option(help="Kind of the model: bpnn.")] = None,
     cutoff: Annotated[float | None, typer.Option(help="Radius of the neighbourhood, Å.")] = None,
     val: Annotated[Path | None, typer.Option(help="Validation set, instead of a part.")] = None,

@@ -45,6 +45,8 @@ def save_tensors(values: dict[str, Any], path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             torch.save(values, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:

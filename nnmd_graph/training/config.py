@@ -259,7 +259,7 @@ class Config(Section):
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, batches and split")
     device: str = Field(
-        default="auto", description="cpu, cuda, cuda:1, mps, or auto: a GPU if there is one"
+        default="auto", description="cpu, cuda, cuda:1, or auto: a GPU if there is one"
     )
 
 

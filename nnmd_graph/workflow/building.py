@@ -123,8 +123,8 @@ def find_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind = name.partition(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"`device`: expected 'auto', 'cpu', 'cuda' or 'mps', got {name!r}")
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"`device`: expected 'auto', 'cpu' or 'cuda', got {name!r}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"`device`: expected one that is there, got {name!r}; use 'cpu'")
     return name
