@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+import hypothesis
 import jaxtyping
 import pytest
 import torch
 from beartype import beartype
 
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 torch.set_num_threads(1)  # the tests run side by side (pytest -n), and sums come out the same
 
 F = TypeVar("F", bound=Callable[..., Any])
