@@ -1,6 +1,6 @@
 """From structures to a potential: label, split, train, evaluate, save, load.
 
-    python examples/01_train_and_evaluate.py [--frames 60 --epochs 100 --output alloy.pt]
+    python examples/01_train_and_evaluate.py [--frames 60 --epochs 60 --output alloy.pt]
 
 ASE's effective-medium potential (EMT) labels small copper-gold crystals here, in place of DFT. With
 data of your own only the first step changes: `ng.AtomsDataset.read("li.extxyz", cutoff=5.0)`.
@@ -44,7 +44,7 @@ def make_frames(count: int, seed: int = 0) -> list[Atoms]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=60, help="structures to make")
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--cutoff", type=float, default=5.0, help="Å")
     parser.add_argument("--output", default="alloy.pt")
     args = parser.parse_args()
@@ -59,11 +59,9 @@ def main() -> None:
     potential = ng.Potential(ng.BPNN(acsf, hidden_channels=(32, 32)))
     print(potential.model.representation)
 
-    # 3. Training: loss = 10 MSE(E/N) + 1 MSE(F) + 1 MSE(S) in eV, eV/Å, eV/Å^3
-    loss = ng.EnergyForcesLoss(energy=10.0, forces=1.0, stress=1.0)
-    trainer = ng.Trainer(
-        loss=loss, learning_rate=1e-2, max_epochs=args.epochs, seed=0, device="cpu", progress=True
-    )
+    # 3. Training: loss = 100 MSE(E/N) + 1 MSE(F) + 100 MSE(S) in eV, eV/Å, eV/Å^3
+    loss = ng.EnergyForcesLoss(energy=100.0, forces=1.0, stress=100.0)
+    trainer = ng.Trainer(loss=loss, max_epochs=args.epochs, seed=0, device="cpu", progress=True)
     history = trainer.fit(potential, train, val)
     print(f"{len(history)} epochs, {history[-1]['seconds']:.1f} s")
 

@@ -1,6 +1,6 @@
 """A representation of one's own: any module `AtomicGraph -> x [N, F]` makes an energy model.
 
-    python examples/02_custom_representation.py [--frames 40 --epochs 60 --output shells.pt]
+    python examples/02_custom_representation.py [--frames 40 --epochs 40 --output shells.pt]
 
 `GaussianShells` weights each neighbour by its element with trainable numbers. Forces, stress,
 training, evaluation, files and the ASE calculator then work as for every other model.
@@ -72,7 +72,7 @@ def make_frames(count: int) -> list[Atoms]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=40)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--output", default="shells.pt")
     args = parser.parse_args()
 
@@ -87,10 +87,7 @@ def main() -> None:
         scaler=FeatureScaler(num_species, num_features),
     )  # the same as ng.BPNN(shells, hidden_channels=(32, 32))
     potential = ng.Potential(model)
-    loss = ng.EnergyForcesLoss(energy=10.0, forces=1.0)
-    trainer = ng.Trainer(
-        loss=loss, learning_rate=1e-2, max_epochs=args.epochs, seed=0, device="cpu"
-    )
+    trainer = ng.Trainer(learning_rate=0.01, max_epochs=args.epochs, seed=0, device="cpu")
     trainer.fit(potential, train, val)
     print(ng.evaluate(potential, test))
     print("weights of the elements:", shells.weight.tolist())

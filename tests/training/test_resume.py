@@ -61,7 +61,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "trained representation path": {"max_epochs": 4, "precompute": False},
     # So small a rate that the loss stays the same: the plateau halves it after 4 and 7 epochs.
-    "plateau": {"max_epochs": 8, "schedule": "plateau", "learning_rate": 1e-6},
+    "plateau": {"max_epochs": 8, "schedule": "plateau", "learning_rate": 1e-7},
     "lbfgs": {"max_epochs": 3, "optimizer": "lbfgs", "batch_size": 8},
     "early stop": {
         "max_epochs": 40, "patience": 3, "learning_rate": 0.2, "schedule": "constant",
@@ -95,7 +95,7 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(fit: Fit, tmp_path: Path, 
 @pytest.mark.usefixtures("short_patience")
 def test_the_plateau_and_the_early_stop_take_place(fit: Fit) -> None:
     rates = [row["learning_rate"] for row in fit(**RUNS["plateau"])[1]]
-    assert rates == pytest.approx(4 * [1e-6] + 3 * [5e-7] + [2.5e-7])
+    assert rates == pytest.approx(4 * [1e-7] + 3 * [5e-8] + [2.5e-8], abs=0)
     assert 4 <= len(fit(**RUNS["early stop"])[1]) < 40
 
 
