@@ -36,7 +36,9 @@ def check_arguments(trainer: Trainer) -> None:
                 f"`{name}` must be one of {choices}, got {getattr(trainer, name)!r}; choose one"
             )
     _check_positive(trainer, "max_epochs", "batch_size", "patience", integer=True)
-    _check_positive(trainer, "learning_rate", "max_seconds", "gradient_clip")
+    _check_positive(trainer, "learning_rate", "max_seconds")
+    if trainer.gradient_clip is not None and trainer.gradient_clip != 0:
+        _check_positive(trainer, "gradient_clip")
     for name in ("ema_decay", "weight_decay", "checkpoint_seconds", "seed"):
         _check_number(name, getattr(trainer, name), integer=name == "seed")
     if not 0.0 <= trainer.ema_decay < 1.0:

@@ -228,7 +228,7 @@ class TrainingConfig(Section):
         default=None, gt=0, description="structures a step; null: up to ~200 atoms"
     )
     gradient_clip: float | None = Field(
-        default=None, gt=0, description="largest gradient norm; null: any"
+        default=None, ge=0, description="largest gradient norm; 0: any; null: 1, with lbfgs any"
     )
     ema_decay: float = Field(
         default=0.99, ge=0, lt=1, description="averaging of the weights; 0: none"

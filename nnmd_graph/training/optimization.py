@@ -36,6 +36,13 @@ def make_optimizer(
     return kind(parameters, lr=lr, weight_decay=weight_decay)
 
 
+def largest_gradient(name: str, gradient_clip: float | None) -> float | None:
+    """Norm that gradients are clipped to: 1 unless something else is wanted, None for any."""
+    if gradient_clip is None:
+        return None if name == "lbfgs" else 1.0
+    return gradient_clip or None
+
+
 def running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
     """Exponential average of weights for AveragedModel, a <- a + (1 - d) (w - a).
 

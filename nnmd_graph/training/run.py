@@ -18,6 +18,7 @@ from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import CSVLog, Row, TrainingProgress
 from nnmd_graph.training.optimization import (
     Schedule,
+    largest_gradient,
     make_optimizer,
     running_average,
 )
@@ -174,7 +175,7 @@ class Run:
                 self.optimizer,
                 self.train_loader,
                 trainer.loss,
-                gradient_clip=trainer.gradient_clip,
+                gradient_clip=largest_gradient(trainer.optimizer, trainer.gradient_clip),
                 after_step=self._update_average,
             )
         judged: Any = self.potential if self.average is None else self.average.module

@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from nnmd_graph.training.optimization import SCHEDULES, Schedule, make_optimizer
+from nnmd_graph.training.optimization import (
+    SCHEDULES,
+    Schedule,
+    largest_gradient,
+    make_optimizer,
+)
 
 
 @pytest.fixture
@@ -86,3 +91,11 @@ def test_a_prolonged_cosine_takes_the_rate_of_the_longer_one(layer: torch.nn.Lin
     schedule = Schedule("cosine", make_optimizer("adam", layer, 1.0, 0.0), max_epochs=8)
     schedule.load_state_dict({}, epoch=4)
     assert schedule.learning_rate == pytest.approx(0.505)
+
+
+@pytest.mark.parametrize(
+    ("name", "clip", "expected"),
+    [("adamw", None, 1.0), ("adam", 0.0, None), ("adam", 3.0, 3.0), ("lbfgs", None, None)],
+)
+def test_largest_gradient(name: str, clip: float | None, expected: float | None) -> None:
+    assert largest_gradient(name, clip) == expected

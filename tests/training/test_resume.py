@@ -218,7 +218,7 @@ def test_the_user_may_decide_otherwise_on_precomputing(fit: Fit, tmp_path: Path)
         ({"ema_decay": 0.0}, "ema_decay"),
         ({"loss": EnergyForcesLoss(1.0, 10.0000001)}, "loss"),
         ({"isolated_energies": {"Cu": -1.0}}, "isolated_energies"),
-        ({"gradient_clip": 1.0}, "gradient_clip"),
+        ({"gradient_clip": 2.0}, "gradient_clip"),
         ({"weight_decay": 0.1}, "weight_decay"),
         ({"model": potential(dtype=torch.float64)}, "model"),
         ({"train": dataset(copper(8, seed=7))}, "train"),
