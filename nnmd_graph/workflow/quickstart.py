@@ -18,8 +18,7 @@ MAX_EPOCHS = 60
 CONFIG = """\
 # What is not said here has its default; run/config.yaml shows all settings and what they mean.
 data: {{train: copper.extxyz}}
-loss: {{energy: 100, forces: 10}}
-training: {{max_epochs: {max_epochs}, learning_rate: 0.005}}
+training: {{max_epochs: {max_epochs}}}
 seed: {seed}
 """
 TEMPERATURE = 300.0
