@@ -197,7 +197,7 @@ def _torch_cluster(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float
     except ImportError as error:
         raise ImportError(
             "`backend`: 'torch_cluster' needs the package torch-cluster, which is not installed; "
-            "run `pip install nnmd-graph[pyg-ext]`, or use backend='vesin'"
+            "run `pip install --no-build-isolation nnmd-graph[pyg-ext]`, or use backend='vesin'"
         ) from error
     scaled = r @ np.linalg.inv(h)
     wrap = np.where(periodic, np.floor(scaled), 0.0).astype(np.int64)

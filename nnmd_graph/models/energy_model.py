@@ -106,6 +106,7 @@ def BPNN(  # noqa: N802 - the name of an architecture
     hidden_channels: Sequence[int] = (32, 32),
     activation: str = "tanh",
     *,
+    ridge: float = 0.1,
     seed: int = 0,
 ) -> EnergyModel:
     """Behler-Parrinello network: symmetry functions, then one net per element.
@@ -118,6 +119,8 @@ def BPNN(  # noqa: N802 - the name of an architecture
             ``species``, ``cutoff`` and ``num_features``.
         hidden_channels: Width of each hidden layer.
         activation: ``"tanh"``, ``"silu"``, ``"softplus"``, ``"gelu"`` or ``"sigmoid"``.
+        ridge: Strength of the regularisation of the feature scaling, see
+            :class:`nnmd_graph.representations.scaling.FeatureScaler`; more for few data.
         seed: Seed of the initial weights.
     """
     missing = [n for n in ("species", "cutoff", "num_features") if not hasattr(representation, n)]
@@ -128,5 +131,5 @@ def BPNN(  # noqa: N802 - the name of an architecture
         )
     num_species, num_features = len(representation.species), representation.num_features  # type: ignore[arg-type]
     readout = ElementReadout(num_species, num_features, hidden_channels, activation, seed)  # type: ignore[arg-type]
-    scaler = FeatureScaler(num_species, num_features)  # type: ignore[arg-type]
+    scaler = FeatureScaler(num_species, num_features, ridge)  # type: ignore[arg-type]
     return EnergyModel(representation, readout, scaler=scaler)

@@ -42,7 +42,7 @@ def scatter_sum(src: Tensor, index: Tensor, dim_size: int, *, backend: str | Non
         return torch_scatter.scatter_add(src, index, dim=0, dim_size=dim_size)
     raise ValueError(
         f"`backend` must be one of {BACKENDS} and installed, got {backend!r}; "
-        "torch-scatter comes with `pip install nnmd-graph[pyg-ext]`"
+        "torch-scatter comes with `pip install --no-build-isolation nnmd-graph[pyg-ext]`"
     )
 
 

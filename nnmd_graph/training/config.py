@@ -180,6 +180,9 @@ class ModelConfig(Section):
     hidden_channels: list[Annotated[int, Field(gt=0)]] = Field(
         default=[32, 32], description="width of each hidden layer"
     )
+    ridge: float = Field(
+        default=0.1, gt=0, description="regularisation of the feature scaling; more for few data"
+    )
     activation: Annotated[str, _one_of(sorted(ACTIVATIONS))] = Field(
         default="tanh", description="tanh, silu, softplus, gelu or sigmoid"
     )

@@ -41,7 +41,7 @@ def build_potential(config: Config, species: Sequence[int]) -> Potential:
             cutoff_function=chosen.cutoff_function,
             **chosen.options,
         )
-    net = BPNN(acsf, model.hidden_channels, model.activation, seed=config.seed)
+    net = BPNN(acsf, model.hidden_channels, model.activation, ridge=model.ridge, seed=config.seed)
     return Potential(net.to(getattr(torch, model.dtype)))
 
 
