@@ -272,5 +272,7 @@ def test_atoms_on_top_of_each_other(positions, pair, backend):
 
 def test_torch_cluster_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_cluster", None)
-    with pytest.raises(ImportError, match=r"`backend`.*pip install --no-build-isolation nnmd-graph\[pyg-ext\]"):
+    with pytest.raises(
+        ImportError, match=r"`backend`.*pip install --no-build-isolation nnmd-graph\[pyg-ext\]"
+    ):
         radius_graph(np.zeros((1, 3)), np.eye(3), [True] * 3, 2.0, backend="torch_cluster")
