@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -75,7 +76,8 @@ class EnergyModel(nn.Module):
         device = self.baseline.scale.device
         each = torch.arange(len(self.species), device=device)
         if hasattr(self.representation, "isolated_features"):
-            return self.representation.isolated_features(each, dtype)  # type: ignore[operator]
+            representation: Any = self.representation  # a method that only some have
+            return representation.isolated_features(each, dtype)
         graph = AtomicGraph(
             pos=torch.zeros(len(each), 3, dtype=dtype, device=device),
             z=torch.tensor(self.species, device=device),
@@ -98,7 +100,8 @@ class EnergyModel(nn.Module):
         if hasattr(self.readout, "centre"):
             each = torch.arange(len(self.species), device=x.device)
             isolated = self._scaled(self.isolated_features(x.dtype), each)
-            self.readout.centre(self._scaled(x, species_id), species_id, isolated)  # type: ignore[operator]
+            readout: Any = self.readout  # a method that only some have
+            readout.centre(self._scaled(x, species_id), species_id, isolated)
 
 
 def BPNN(  # noqa: N802 - the name of an architecture
@@ -129,7 +132,8 @@ def BPNN(  # noqa: N802 - the name of an architecture
             f"`representation` must offer species, cutoff and num_features, got "
             f"{type(representation).__name__} without {missing}; pass for example ACSF.auto(...)"
         )
-    num_species, num_features = len(representation.species), representation.num_features  # type: ignore[arg-type]
-    readout = ElementReadout(num_species, num_features, hidden_channels, activation, seed)  # type: ignore[arg-type]
-    scaler = FeatureScaler(num_species, num_features, ridge)  # type: ignore[arg-type]
+    offers: Any = representation  # torch declares unknown attributes of a module as tensors
+    num_species, num_features = len(offers.species), int(offers.num_features)
+    readout = ElementReadout(num_species, num_features, hidden_channels, activation, seed)
+    scaler = FeatureScaler(num_species, num_features, ridge)
     return EnergyModel(representation, readout, scaler=scaler)

@@ -49,3 +49,23 @@ def scatter_sum(src: Tensor, index: Tensor, dim_size: int, *, backend: str | Non
 def take(src: Tensor, index: Tensor) -> Tensor:
     """Rows of ``src`` by index; unlike ``src[index]`` its gradient is summed in a fixed order."""
     return torch.index_select(src, 0, index)
+
+
+def table_places(index: Tensor, num_rows: int) -> tuple[Tensor, int]:
+    """Places of messages in a table with one row per receiver.
+
+    Args:
+        index: Receiver of each message, [M], in any order.
+        num_rows: Number of receivers R.
+
+    Returns:
+        Place of each message among the R n of the flattened table [R, n], [M], and n, the largest
+        number of messages of one receiver.
+    """
+    count = torch.bincount(index, minlength=num_rows)
+    width = int(count.max()) if len(index) else 0
+    order = torch.argsort(index, stable=True)
+    first = torch.cumsum(count, 0) - count
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device) - take(first, take(index, order))
+    return index * width + rank, width

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.func import jvp
 
 from nnmd_graph.nn.cutoff import CutoffFunction
-from nnmd_graph.nn.scatter import take
+from nnmd_graph.nn.scatter import table_places
 from nnmd_graph.nn.spherical import spherical_harmonics
 from nnmd_graph.representations.groups import Group, factor_keys
 from nnmd_graph.representations.symmetry_functions import G5
@@ -82,7 +82,7 @@ class Moments:
     ) -> None:
         self.group, self.fc, self.vec, self.pairs = group, fc, vec, pairs
         self.neighbor, self.num_nodes = neighbor, num_nodes
-        self.place, self.width = _places(centre, num_nodes)
+        self.place, self.width = table_places(centre, num_nodes)
         self.radial_keys, self.angular = factor_keys(group)
         self.degree = int(max(zeta for zeta, _ in self.angular))
         self.series = _legendre_series(tuple(self.angular), self.degree).to(vec)
@@ -166,17 +166,6 @@ class Moments:
     def _of(self, s: int, rows: Tensor) -> Tensor:
         """Rows of neighbours of one element, the others zero."""
         return torch.where((self.neighbor == s).unsqueeze(-1), rows, torch.zeros_like(rows))
-
-
-def _places(centre: Tensor, num_nodes: int) -> tuple[Tensor, int]:
-    """Place of each edge in a table [N, width] with the edges of a centre in its row."""
-    degree = torch.bincount(centre, minlength=num_nodes)
-    width = int(degree.max()) if len(centre) else 0
-    order = torch.argsort(centre, stable=True)
-    first = torch.cumsum(degree, 0) - degree
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device) - take(first, take(centre, order))
-    return centre * width + rank, width
 
 
 @lru_cache(maxsize=64)

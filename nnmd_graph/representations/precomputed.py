@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
-from nnmd_graph.nn.scatter import take
+from nnmd_graph.nn.scatter import table_places, take
 
 
 def can_precompute(representation: nn.Module) -> bool:
@@ -62,15 +62,7 @@ class FeatureJacobian:
     @classmethod
     def of_edges(cls, jacobian: Tensor, centre: Tensor, num_nodes: int) -> FeatureJacobian:
         """Sort derivatives by edge, [E, 3, F], into blocks; ``centre`` [E] in any order."""
-        degree = torch.bincount(centre, minlength=num_nodes)
-        most = int(degree.max()) if num_nodes else 0
-        order = torch.argsort(centre, stable=True)
-        first = torch.cumsum(degree, 0) - degree
-        rank = torch.empty_like(order)
-        rank[order] = torch.arange(len(centre), device=centre.device) - take(
-            first, take(centre, order)
-        )
-        places = centre * most + rank
+        places, most = table_places(centre, num_nodes)
         num_features = jacobian.shape[-1]
         blocks = jacobian.new_zeros(num_nodes * most, 3, num_features)
         blocks[places] = jacobian

@@ -5,7 +5,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from nnmd_graph.nn import scatter
-from nnmd_graph.nn.scatter import scatter_sum, take
+from nnmd_graph.nn.scatter import scatter_sum, table_places, take
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -72,3 +72,12 @@ def test_take_is_indexing() -> None:
     index = torch.tensor([3, 0, 3])
     assert torch.equal(take(src, index), src[index])
     assert gradcheck(lambda s: take(s, index), src)
+
+
+def test_places_in_a_table() -> None:
+    index = torch.tensor([2, 0, 2, 0, 2])
+    place, width = table_places(index, 4)
+    assert width == 3
+    assert place.tolist() == [6, 0, 7, 1, 8]
+    place, width = table_places(index[:0], 4)
+    assert (len(place), width) == (0, 0)
