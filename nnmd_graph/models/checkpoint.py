@@ -142,6 +142,7 @@ def _describe(module: nn.Module) -> dict[str, Any]:
             f"`model` must be made of registered modules with hyper_parameters(), got {name}; "
             "decorate the class with nnmd_graph.models.checkpoint.register"
         )
+    # mypy: torch declares unknown attributes of a module as tensors.
     return {"name": name, "arguments": module.hyper_parameters()}  # type: ignore[operator]
 
 

@@ -205,4 +205,5 @@ def _per_volume(virial: Tensor, graph: AtomicGraph) -> Tensor:
 
 
 def _detached(out: Prediction) -> Prediction:
+    # mypy: the values of a TypedDict are objects to it; all of these are tensors.
     return {name: value.detach() for name, value in out.items()}  # type: ignore[attr-defined, return-value]

@@ -318,6 +318,7 @@ class ACSF(nn.Module):
                 f"`cutoff` of a function must not exceed that of the set, {self.cutoff} Å, "
                 f"got {f}; enlarge the cutoff of the set"
             )
+        # mypy: after construction neighbors is a tuple of numbers or None.
         if f.neighbors is not None and not set(f.neighbors) <= set(self.species):  # type: ignore[arg-type]
             names = [chemical_symbols[z] for z in self.species]
             raise ValueError(

@@ -56,6 +56,7 @@ def make_groups(functions: Sequence[SymmetryFunction]) -> list[Group]:
     """Sort functions, each with its cutoff and neighbours set, into groups."""
     wanted: dict[tuple[Any, ...], dict[tuple[int, ...], int]] = {}
     for column, f in enumerate(functions):
+        # mypy: ACSF has given every function its neighbors as a tuple of numbers.
         wanted.setdefault((type(f), f.cutoff, f.shape()), {})[f.neighbors] = column  # type: ignore[index]
     shared: dict[tuple[Any, ...], dict[tuple[float, ...], dict[tuple[int, ...], int]]] = {}
     for (kind, cutoff, shape), columns in wanted.items():

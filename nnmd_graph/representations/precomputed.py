@@ -36,6 +36,7 @@ def precompute(representation: nn.Module, graph: AtomicGraph) -> AtomicGraph:
         graph: One structure; it is not changed.
     """
     with torch.no_grad():
+        # mypy: torch declares unknown attributes of a module as tensors.
         x, jacobian = representation.jacobian(graph)  # type: ignore[operator]
     graph = copy.copy(graph)
     graph.features = x

@@ -86,6 +86,7 @@ class SymmetryFunction:
 
     def _sorted_neighbors(self) -> tuple[int, ...]:
         given = self.neighbors if isinstance(self.neighbors, tuple | list) else (self.neighbors,)
+        # mypy: the union with None was left before this is called.
         numbers = tuple(sorted(atomic_number(element) for element in given))  # type: ignore[arg-type]
         if len(numbers) != self.order:
             raise ValueError(

@@ -84,6 +84,7 @@ def label_error(term: str, out: Prediction, graph: AtomicGraph) -> tuple[Tensor,
 
     Energies are per atom. The error is zero where a label is missing (NaN), and so is its gradient.
     """
+    # mypy: the terms are keys of Prediction, but no literals.
     error = out[term] - graph[term]  # type: ignore[literal-required]
     if term == "energy":
         error = error / num_atoms(graph).to(error)

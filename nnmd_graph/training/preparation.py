@@ -71,6 +71,7 @@ def should_precompute(
                 "`precompute` must be False or None for a representation that is trained, got True"
             )
         return False
+    # mypy: torch declares unknown attributes of a module as tensors.
     num_features = int(representation.num_features)  # type: ignore[arg-type]
     size = sum(num_values(graph, num_features) for graph in graphs)
     return bool(wanted) or size * potential.dtype.itemsize < 0.5 * available_bytes()

@@ -76,6 +76,7 @@ def _full_batch_step(
             total = total + value.detach().cpu()
         return total
 
+    # mypy: torch declares the closure to return a float; L-BFGS takes a tensor.
     return float(optimizer.step(closure))  # type: ignore[arg-type]
 
 
