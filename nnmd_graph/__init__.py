@@ -12,13 +12,21 @@ print(ng.evaluate(potential, test))
 from importlib.metadata import PackageNotFoundError, version
 
 from nnmd_graph.calculators.ase import NNMDCalculator
+from nnmd_graph.calculators.n2p2 import load_n2p2
+from nnmd_graph.calculators.n2p2_write import save_n2p2
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.data.runner import read_runner, write_runner
 from nnmd_graph.evaluation.evaluate import evaluate
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.neighbors import radius_graph
 from nnmd_graph.models.energy_model import BPNN, EnergyModel
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.representations.polynomial_functions import (
+    PolynomialNarrow,
+    PolynomialRadial,
+    PolynomialWide,
+)
 from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.trainer import Trainer
@@ -41,8 +49,15 @@ __all__ = [
     "EnergyForcesLoss",
     "EnergyModel",
     "NNMDCalculator",
+    "PolynomialNarrow",
+    "PolynomialRadial",
+    "PolynomialWide",
     "Potential",
     "Trainer",
     "evaluate",
+    "load_n2p2",
     "radius_graph",
+    "read_runner",
+    "save_n2p2",
+    "write_runner",
 ]

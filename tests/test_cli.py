@@ -452,6 +452,34 @@ def test_md_prints_drift_and_temperature(model: Path) -> None:
     assert "NVT" in output and "drift" not in output
 
 
+def test_extrapolation_is_printed() -> None:
+    config({"data": {"train": "copper.extxyz", "split": {"train": 1.0, "val": 0.0, "test": 0.0}}})
+    run("train", "config.yaml")
+    ase.io.write("stretched.extxyz", stretched())
+    assert "no extrapolation" in run("evaluate", "run", "copper.extxyz")
+    output = run("evaluate", "run", "stretched.extxyz", "-o", "errors")
+    assert "extrapolations: 8 atoms in 2 structures" in output
+    assert "G2(" in Path("errors/report.html").read_text()
+    output = run("md", "run", "stretched.extxyz", "--steps", 5, "--extrapolation", "WARN")
+    assert "Warning: `atoms`" in output and "in 6 of 6 steps" in output
+    output = run("md", "run", "stretched.extxyz", "--steps", 5, "-o", "b.traj")
+    assert "Warning" not in output and "in 6 of 6 steps" in output
+    md = ("md", "run", "stretched.extxyz", "-o", "c.traj")
+    assert "expected at most 0" in fails(*md, "--extrapolation", "error")
+    assert "`extrapolation`: expected one of" in fails(*md, "--extrapolation", "maybe")
+    assert "ended in step 1: " in fails(*md, "--max-extrapolations", 20)
+
+
+def stretched() -> list[Atoms]:
+    """Copper that is unlike that of the training set, with labels of zero."""
+    frames = []
+    for atoms in copper(2, seed=5):
+        atoms.set_cell(1.15 * atoms.cell, scale_atoms=True)
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((4, 3)))
+        frames.append(atoms)
+    return frames
+
+
 def test_md_that_blows_up_says_so(model: Path) -> None:
     potential = Potential.load(model)
     potential.model.baseline.set({29: 0.0}, 1e8)

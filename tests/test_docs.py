@@ -224,6 +224,9 @@ PROVOKED: dict[str, Callable[[], object]] = {
     ),
     "an unknown key in a config": lambda: parse_config({"training": {"max_epoch": 5}}),
     "a value that does not fit": lambda: parse_config({"model": {"cutoff": -5}}),
+    "extrapolation of a model that does not know its training set": lambda: (
+        copper_potential().extrapolation(ng.AtomicGraph.from_atoms(copper(), 3.0))
+    ),
     "a damaged or foreign model file": foreign_file,
     "stress of a molecule": stress_of_a_molecule,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,10 @@ from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.graph import AtomicGraph
-from nnmd_graph.models import Potential
+from nnmd_graph.models import ExtrapolationError, ExtrapolationReport, Potential
+from nnmd_graph.models.extrapolation import counted, known_ranges, why_unknown
+
+EXTRAPOLATION = ("count", "warn", "error", "ignore")
 
 
 class NNMDCalculator(Calculator):
@@ -34,9 +38,15 @@ class NNMDCalculator(Calculator):
         device: where the model runs, "cpu" or "cuda".
         skin: extra radius of the neighbour list, Å. 0 makes a new list for every new structure.
         dtype: torch.float32 or torch.float64 (or their names); None keeps the potential's own.
+        extrapolation: what to do when atoms leave the range of the training set: "count" (where
+            the potential knows that range), "warn" (once, and count), "error", or "ignore".
+        max_extrapolations: largest sum of extrapolations (pairs of atom and function) over all
+            evaluations before an error, as `maxew` in LAMMPS; None for no limit.
 
     Attributes:
         num_rebuilds: how often a neighbour list was made.
+        num_extrapolations: extrapolations of all evaluations so far; None if they are not counted.
+        num_extrapolating_evaluations: evaluations with one or more.
         graph: what was evaluated last; another object for each structure.
 
     Results: `energy` and `free_energy` (the same) eV; `energies` [N] eV; `forces` [N, 3] eV/Å;
@@ -46,10 +56,12 @@ class NNMDCalculator(Calculator):
     Raises:
         TypeError: `potential` is neither a path nor a `Potential`.
         FileNotFoundError: there is no such file.
-        ValueError: negative `skin`, a `dtype` that is not floating point, a missing device; on
+        ValueError: negative `skin`, a `dtype` that is not floating point, a missing device, an
+            unknown `extrapolation` or one that needs a range that the potential does not know; on
             calculation: no atoms, an element that the potential does not know, positions that are
             not finite, atoms on top of each other.
         PropertyNotImplementedError: the stress of a structure whose cell has no volume.
+        ExtrapolationError: too many extrapolations, see `extrapolation`.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
@@ -63,6 +75,8 @@ class NNMDCalculator(Calculator):
         device: str | torch.device = "cpu",
         skin: float = 0.5,
         dtype: torch.dtype | str | None = None,
+        extrapolation: str = "count",
+        max_extrapolations: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= skin < float("inf"):
@@ -72,6 +86,12 @@ class NNMDCalculator(Calculator):
         self.num_rebuilds = 0
         self.graph: AtomicGraph | None = None
         self._list_atoms: Atoms | None = None  # the structure that the edges were searched for
+        self._on_extrapolation = _checked_extrapolation(
+            self.potential, extrapolation, max_extrapolations
+        )
+        self.max_extrapolations = 0 if extrapolation == "error" else max_extrapolations
+        self.num_extrapolations = None if self._on_extrapolation == "ignore" else 0
+        self.num_extrapolating_evaluations = 0
 
     @property
     def cutoff(self) -> float:
@@ -96,8 +116,46 @@ class NNMDCalculator(Calculator):
                 "ask for energy and forces only"
             )
         self.graph = self._graph_of(self.atoms)
-        output = self.potential(self.graph, forces=True, stress=has_volume)
+        output = self._evaluate(self.graph, has_volume)
         self.results = _results(output, has_volume)
+
+    def extrapolation(self) -> ExtrapolationReport:
+        """Atoms outside the range of the training set in the structure that was evaluated last.
+
+        Raises:
+            ValueError: nothing was evaluated yet, or the potential does not know that range.
+        """
+        if self.graph is None:
+            raise ValueError(
+                "`atoms`: expected a structure, got none yet; ask for its energy first"
+            )
+        return self.potential.extrapolation(self.graph)
+
+    def _evaluate(self, graph: AtomicGraph, has_volume: bool) -> Mapping[str, Any]:
+        if self.num_extrapolations is None:
+            return self.potential(graph, forces=True, stress=has_volume)
+        output, count = counted(self.potential, graph, forces=True, stress=has_volume)
+        if count:
+            self.num_extrapolations += count
+            self.num_extrapolating_evaluations += 1
+            self._tell_extrapolation()
+        return output
+
+    def _tell_extrapolation(self) -> None:
+        """Warn or raise where that is wanted."""
+        total, limit = self.num_extrapolations or 0, self.max_extrapolations
+        if limit is not None and total > limit:
+            raise ExtrapolationError(
+                f"`max_extrapolations`: expected at most {limit}, got {total} in all; now "
+                f"{_in_short(self.extrapolation())}; train on such structures, or allow more"
+            )
+        if self._on_extrapolation == "warn" and self.num_extrapolating_evaluations == 1:
+            warnings.warn(
+                "`atoms`: expected a structure like those of the training set, got "
+                f"{_in_short(self.extrapolation())}; from here on they are only counted, see "
+                "`num_extrapolations`",
+                stacklevel=2,
+            )
 
     def _graph_of(self, atoms: Atoms) -> AtomicGraph:
         """A graph of `atoms`, with the edges of the last one where the skin allows it."""
@@ -177,6 +235,29 @@ def _own_copy(
     if dtype is not None:
         own = own.to(dtype)
     return own.eval().requires_grad_(False)
+
+
+def _in_short(report: ExtrapolationReport) -> str:
+    return f"{report.summary()}, the worst: {report.worst(1)[0]}"
+
+
+def _checked_extrapolation(potential: Potential, wanted: str, limit: int | None) -> str:
+    """What to do about extrapolation; nothing where it cannot be known and need not be."""
+    if wanted not in EXTRAPOLATION:
+        raise ValueError(
+            f"`extrapolation`: expected one of {list(EXTRAPOLATION)}, got {wanted!r}; "
+            "'count' is the default"
+        )
+    if limit is not None and (not isinstance(limit, int) or limit < 0 or wanted == "ignore"):
+        raise ValueError(
+            "`max_extrapolations`: expected an integer >= 0 and `extrapolation` that is not "
+            f"'ignore', got {limit!r} and {wanted!r}; None is no limit"
+        )
+    if wanted == "count" and limit is None and why_unknown(potential.model) is not None:
+        return "ignore"
+    if wanted != "ignore":
+        known_ranges(potential.model)  # says why they are unknown
+    return wanted
 
 
 def _checked_device(device: str | torch.device) -> torch.device:

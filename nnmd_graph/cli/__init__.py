@@ -1,4 +1,4 @@
-"""The command line: `nnmd-graph quickstart | train | evaluate | md | info`."""
+"""The command line: `nnmd-graph quickstart | train | evaluate | md | export | info`."""
 
 from nnmd_graph.cli.app import app, main
 

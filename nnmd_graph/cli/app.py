@@ -10,18 +10,23 @@ from typer.core import TyperGroup
 
 from nnmd_graph.cli.console import print_error, print_line, print_warning
 from nnmd_graph.cli.evaluate import evaluate
+from nnmd_graph.cli.export import export
 from nnmd_graph.cli.info import info
 from nnmd_graph.cli.md import md
 from nnmd_graph.cli.quickstart import quickstart
 from nnmd_graph.cli.train import train
 from nnmd_graph.evaluation.report import versions
+from nnmd_graph.models import ExtrapolationError
 from nnmd_graph.training.task import DivergedError
 from nnmd_graph.workflow import UnstableError
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
 
-EXPECTED = (ValueError, TypeError, OSError, ImportError, DivergedError, UnstableError)
+EXPECTED = (
+    *(ValueError, TypeError, OSError, ImportError),
+    *(DivergedError, UnstableError, ExtrapolationError),
+)
 """Errors whose message is all that a user needs."""
 
 
@@ -85,7 +90,7 @@ def _options(
     """
 
 
-for command in (quickstart, train, evaluate, md, info):
+for command in (quickstart, train, evaluate, md, export, info):
     app.command()(command)
 
 

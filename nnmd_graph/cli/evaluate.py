@@ -11,6 +11,7 @@ from nnmd_graph.cli.console import (
     is_terminal,
     print_elements,
     print_facts,
+    print_line,
     print_metrics,
     shown,
 )
@@ -63,6 +64,7 @@ def evaluate(
     metrics = Metrics.of(predictions)
     print_metrics({"all": metrics} | metrics.get("groups", {}))
     print_elements(metrics)
+    print_line(metrics.extrapolation())
     if output is None:
         return
     metrics.write(output / "metrics.json")

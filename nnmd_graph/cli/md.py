@@ -32,6 +32,14 @@ def md(
     repeat: Annotated[
         tuple[int, int, int], typer.Option(help="Repeat the cell along its vectors.")
     ] = (1, 1, 1),
+    extrapolation: Annotated[
+        str,
+        typer.Option(help="Atoms outside the training set's range: count, warn, error, ignore."),
+    ] = "count",
+    max_extrapolations: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many (pairs of atom and function, over all steps)."),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -50,6 +58,8 @@ def md(
         log_interval=log_interval,
         seed=seed,
         device=str(potential.device),
+        extrapolation=extrapolation.lower(),
+        max_extrapolations=max_extrapolations,
         overwrite=overwrite,
         progress=is_terminal(),
     )
@@ -81,4 +91,9 @@ def print_md(result: MDResult, ensemble: str) -> None:
         f"{result.seconds / steps * 1000:.1f} ms a step, {speed:.0f} µs a step and atom; "
         f"{result.num_rebuilds} neighbour lists"
     )
+    if result.num_extrapolations is not None:
+        facts["extrapolation"] = (
+            f"in {result.num_extrapolating_steps} of {steps + 1} steps, "
+            f"{result.num_extrapolations} pairs of atom and function in all"
+        )
     print_facts(facts | {name: shown(path) for name, path in result.files.items()})

@@ -3,6 +3,7 @@
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.data.duplicates import geometry_groups
 from nnmd_graph.data.reading import read_frames
+from nnmd_graph.data.runner import read_runner, write_runner
 from nnmd_graph.data.split import split_indices
 from nnmd_graph.data.statistics import (
     EnergyStatistics,
@@ -21,5 +22,7 @@ __all__ = [
     "geometry_groups",
     "neighbor_counts",
     "read_frames",
+    "read_runner",
     "split_indices",
+    "write_runner",
 ]

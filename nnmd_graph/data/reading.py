@@ -17,6 +17,7 @@ from ase.io.formats import filetype, ioformats, open_with_compression
 from ase.utils import string2index
 
 from nnmd_graph.data.dft_output import iread_gpaw, warn_if_unconverged
+from nnmd_graph.data.runner import iread_runner
 
 _OTHER = "name another `format`"
 _ALTERNATIVES = {"vasp-out": "read the run's vasprun.xml, which holds the same"}
@@ -45,6 +46,8 @@ def read_frames(
         path: the file; an "@" in its name is a letter like any other.
         index: which frames, as in `ase.io.read`: ":" all, "-1" the last, "::10" every tenth.
         format: ASE's name of the format; default: guessed from the name and the first bytes.
+            "runner" reads RuNNer's and n2p2's `input.data` if its comments state the units; others
+            go through `read_runner`.
 
     Returns:
         An iterator over the structures with their sources.
@@ -159,6 +162,8 @@ def _selection(index: int | str | slice) -> slice:
 
 
 def _format(file: Path, format: str | None) -> str:
+    if format in _READERS:
+        return format
     if format is None:
         try:
             format = filetype(str(file))
@@ -291,5 +296,6 @@ _READERS: dict[str, Reader] = {
     "extxyz": _iread_extxyz,
     "db": _iread_database,
     "json": _iread_database,
+    "runner": lambda file, selection: _select(iread_runner(file), selection),
     "gpaw-out": lambda file, selection: _select(iread_gpaw(file), selection),
 }

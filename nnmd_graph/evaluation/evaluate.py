@@ -18,7 +18,8 @@ from nnmd_graph.evaluation.batching import BatchSampler
 from nnmd_graph.evaluation.metrics import Metrics, check_labelled
 from nnmd_graph.evaluation.predictions import Array, Predictions
 from nnmd_graph.graph import AtomicGraph, volume
-from nnmd_graph.models import Potential
+from nnmd_graph.models import ExtrapolationReport, Potential
+from nnmd_graph.models.extrapolation import reported, why_unknown
 
 NO_GROUP = "(none)"
 """Name of the group of frames that name none."""
@@ -35,6 +36,7 @@ def evaluate(
 ) -> Metrics:
     """Mean absolute and root mean square errors of energy, forces and stress.
 
+    Where the potential knows the range of its training set, what lies outside of it is counted.
     Labels that are missing are left out, and kinds that the data set has nothing of have no keys.
     The sums run in float64.
 
@@ -107,7 +109,9 @@ def _predict(
             _predict_batch(model, batch, only_labelled)
             for batch in track(loader, "evaluating", total=len(batches), enabled=progress)
         ]
-    predicted = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    arrays = [part for part, _ in parts]
+    predicted = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
+    outside = [report for _, report in parts if report is not None]
     num_atoms = reference["num_atoms"]
     has_volume = reference["volume"][:, None, None] > 0  # there is no stress without one
     return Predictions(
@@ -120,20 +124,27 @@ def _predict(
         stress_ref=np.where(has_volume, reference["stress"], np.nan),
         stress_pred=np.where(has_volume, predicted["stress"], np.nan),
         groups=names,
+        extrapolation=ExtrapolationReport.joined(outside) if outside else None,
     )
 
 
-def _predict_batch(potential: Potential, batch: Any, only_labelled: bool) -> dict[str, Array]:
-    """Predictions of one batch in float64; NaN for what was not computed."""
+def _predict_batch(
+    potential: Potential, batch: Any, only_labelled: bool
+) -> tuple[dict[str, Array], ExtrapolationReport | None]:
+    """Predictions of one batch in float64, NaN for what was not computed, and extrapolation."""
     asked = {
         name: not only_labelled or (name in batch and bool(torch.isfinite(batch[name]).any()))
         for name in ("forces", "stress")
     }
-    output = potential(batch, **asked)
+    report = None
+    if why_unknown(potential.model) is None:
+        output, report = reported(potential, batch, **asked)
+    else:
+        output = potential(batch, **asked)
     arrays = {"energy": _float64(output["energy"])}
     for name, shape in (("forces", (batch.num_nodes, 3)), ("stress", (batch.num_graphs, 3, 3))):
         arrays[name] = _float64(output[name]) if asked[name] else np.full(shape, np.nan)
-    return arrays
+    return arrays, report
 
 
 def _references(dataset: AtomsDataset | Sequence[AtomicGraph]) -> dict[str, Any]:

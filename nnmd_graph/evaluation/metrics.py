@@ -13,7 +13,11 @@ from ase.data import chemical_symbols
 
 from nnmd_graph.evaluation.files import replacing
 from nnmd_graph.evaluation.predictions import Array, Predictions
+from nnmd_graph.models import ExtrapolationReport
 from nnmd_graph.units import MEV
+
+NUM_WORST = 10
+"""Extrapolations that are shown one by one."""
 
 UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
 
@@ -28,6 +32,9 @@ class Metrics(dict[str, Any]):
         forces_mae_per_element, forces_rmse_per_element: {"Cu": ..., ...}, meV/Å.
         groups: {name: Metrics} where groups were asked for.
         num_structures, num_atoms: how large the data set is.
+        num_extrapolations: pairs of atom and function outside the range of the training set, with
+            num_extrapolating_atoms, num_extrapolating_structures and (not for groups)
+            worst_extrapolations, a list of dicts; no keys where the range is unknown.
     """
 
     @classmethod
@@ -39,6 +46,8 @@ class Metrics(dict[str, Any]):
         """
         check_labelled(predictions.energy_ref, predictions.forces_ref, predictions.stress_ref)
         metrics = cls._errors(predictions)
+        if predictions.extrapolation is not None:
+            metrics["worst_extrapolations"] = _worst_extrapolations(predictions.extrapolation)
         if predictions.groups is not None:
             metrics["groups"] = {
                 group: cls._errors(predictions.of_group(group))
@@ -61,6 +70,8 @@ class Metrics(dict[str, Any]):
             metrics._add("forces", chemical_symbols[z], rows)
         metrics["num_structures"] = len(predictions.num_atoms)
         metrics["num_atoms"] = len(predictions.z)
+        if predictions.extrapolation is not None:
+            metrics |= _extrapolation_counts(predictions.extrapolation)
         return metrics
 
     def _add(self, kind: str, element: str, error: Array) -> None:
@@ -94,15 +105,52 @@ class Metrics(dict[str, Any]):
         for label, mae, rmse, unit in self.rows():
             lines.append(f"{label:12}{number(mae):>10}{number(rmse):>10}  {unit}")
         lines.append(f"{self['num_structures']} structures, {self['num_atoms']} atoms")
+        if "num_extrapolations" in self:
+            lines.append(self.extrapolation())
         if "groups" in self:
             lines += ["", *_group_table(self["groups"])]
         return "\n".join(lines)
+
+    def extrapolation(self) -> str:
+        """How much lies outside the range of the training set, in one line."""
+        if "num_extrapolations" not in self:
+            return "extrapolation: unknown, the model does not know the range of its training set"
+        if not self["num_extrapolations"]:
+            return "no extrapolation: all atoms are within the range of the training set"
+        return (
+            f"{self['num_extrapolations']} extrapolations: {self['num_extrapolating_atoms']} atoms "
+            f"in {self['num_extrapolating_structures']} structures are outside the range of the "
+            "training set"
+        )
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the numbers as JSON."""
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(self, indent=2) + "\n", encoding="utf-8")
         return Path(path)
+
+
+def _extrapolation_counts(report: ExtrapolationReport) -> dict[str, int]:
+    return {
+        "num_extrapolations": len(report),
+        "num_extrapolating_atoms": report.num_extrapolating_atoms,
+        "num_extrapolating_structures": report.num_extrapolating_structures,
+    }
+
+
+def _worst_extrapolations(report: ExtrapolationReport) -> list[dict[str, Any]]:
+    return [
+        {
+            "structure": one.structure,
+            "atom": one.atom,
+            "element": one.element,
+            "function": one.name,
+            "value": one.value,
+            "minimum": one.minimum,
+            "maximum": one.maximum,
+        }
+        for one in report.worst(NUM_WORST)
+    ]
 
 
 def check_labelled(*references: Array) -> None:

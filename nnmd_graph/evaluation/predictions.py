@@ -13,6 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.models import ExtrapolationReport
 
 Array = NDArray[np.float64]
 
@@ -25,7 +26,8 @@ class Predictions:
 
     Shapes:
         num_atoms [B], z [N]; energy_* [B] eV/atom; forces_* [N, 3] eV/Å; stress_* [B, 3, 3]
-        eV/Å^3, tension positive; groups: a name for each structure, or None.
+        eV/Å^3, tension positive; groups: a name for each structure, or None; extrapolation: what
+        lies outside the range of the training set, or None where that is unknown.
     """
 
     num_atoms: NDArray[np.int64]
@@ -37,6 +39,7 @@ class Predictions:
     stress_ref: Array
     stress_pred: Array
     groups: tuple[str, ...] | None = None
+    extrapolation: ExtrapolationReport | None = None
 
     @property
     def structure(self) -> NDArray[np.int64]:
@@ -54,9 +57,14 @@ class Predictions:
         arrays = {
             field.name: getattr(self, field.name)[atoms if field.name in per_atom else chosen]
             for field in fields(self)
-            if field.name != "groups"
+            if field.name not in ("groups", "extrapolation")
         }
-        return Predictions(**arrays, groups=(group,) * int(chosen.sum()))
+        outside = self.extrapolation
+        return Predictions(
+            **arrays,
+            groups=(group,) * int(chosen.sum()),
+            extrapolation=None if outside is None else outside.of_structures(chosen),
+        )
 
     def write(self, path: str | os.PathLike[str], frames: Sequence[Atoms]) -> Path:
         """Write the structures with labels and predictions side by side as extxyz.

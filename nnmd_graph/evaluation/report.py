@@ -115,7 +115,24 @@ def _errors(metrics: Metrics) -> str:
     table = _table("<th></th><th>MAE</th><th>RMSE</th><th></th>", rows)
     if "groups" in metrics:
         table += _group_table(metrics["groups"])
+    if "num_extrapolations" in metrics:
+        table += f"<p>{html.escape(metrics.extrapolation())}</p>"
+        table += _extrapolation_table(metrics.get("worst_extrapolations", []))
     return f"<p>{size}</p>{table}"
+
+
+def _extrapolation_table(worst: list[dict[str, Any]]) -> str:
+    """The functions that are furthest outside; structures and atoms are counted from 0."""
+    if not worst:
+        return ""
+    rows = []
+    for one in worst:
+        names = (f"{one['structure']}", f"{one['atom']}", one["element"], one["function"])
+        values = (f"{one[key]:.4g}" for key in ("value", "minimum", "maximum"))
+        cells = "".join(f"<td>{html.escape(text)}</td>" for text in (*names, *values))
+        rows.append(f"<tr>{cells}</tr>")
+    head = ("structure", "atom", "element", "function", "value", "minimum", "maximum")
+    return _table("".join(f"<th>{name}</th>" for name in head), rows)
 
 
 def _group_table(groups: Mapping[str, Metrics]) -> str:

@@ -48,20 +48,25 @@ def cast(graph: AtomicGraph, dtype: torch.dtype, device: torch.device) -> Atomic
     return out
 
 
-def edge_vectors(graph: AtomicGraph) -> EdgeVectors:
+def edge_vectors(graph: AtomicGraph, edges: slice | None = None) -> EdgeVectors:
     r"""Compute the vector from the centre i of each edge to (the image of) its neighbour j.
 
     .. math:: edge\_vec = pos_j - pos_i + edge\_cell\_shift \cdot cell
 
     Differentiable in `pos` and `cell`, to any order. Works for a graph and for a batch.
 
+    Args:
+        graph: a graph or a batch.
+        edges: a range of edges; None takes all.
+
     Shapes:
         output: [E, 3], Å.
     """
-    j, i = graph.edge_index.unbind(0)
+    edges = slice(None) if edges is None else edges
+    j, i = graph.edge_index[:, edges].unbind(0)
     # index_select: its backward (index_add) is deterministic, that of pos[j] is not when threaded.
     vec = graph.pos.index_select(0, j) - graph.pos.index_select(0, i)
-    shift = graph.edge_cell_shift.to(vec.dtype)
+    shift = graph.edge_cell_shift[edges].to(vec.dtype)
     if num_structures(graph) == 1:
         return vec + shift @ graph.cell[0]
     cell = graph.cell.index_select(0, structure_index(graph).index_select(0, i))

@@ -1,6 +1,18 @@
 """Models: a representation and a readout make an energy; a potential adds forces and stress."""
 
 from nnmd_graph.models.energy_model import BPNN, EnergyModel
+from nnmd_graph.models.extrapolation import (
+    Extrapolation,
+    ExtrapolationError,
+    ExtrapolationReport,
+)
 from nnmd_graph.models.potential import Potential
 
-__all__ = ["BPNN", "EnergyModel", "Potential"]
+__all__ = [
+    "BPNN",
+    "EnergyModel",
+    "Extrapolation",
+    "ExtrapolationError",
+    "ExtrapolationReport",
+    "Potential",
+]

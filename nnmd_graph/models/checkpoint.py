@@ -14,16 +14,21 @@ from torch import nn
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.scaling import FeatureScaler
 
 FORMAT = "nnmd_graph"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1: scalers are FeatureScalers, given as [S, F, ridge]. 2: they have a name and arguments, as all
+modules; models may hold the ranges of their features."""
 
-MODULES: dict[str, type[nn.Module]] = {"ACSF": ACSF, "ElementReadout": ElementReadout}
+MODULES: dict[str, type[nn.Module]] = {
+    module.__name__: module for module in (ACSF, ElementReadout, FeatureScaler, RangeScaler)
+}
 
 
 def register(module: type[nn.Module]) -> type[nn.Module]:
-    """Make a representation or readout of one's own loadable, by its class name.
+    """Make a representation, readout or scaler of one's own loadable, by its class name.
 
     The class offers ``hyper_parameters() -> dict`` of plain values, and ``module(**dict)`` or
     ``module.from_hyper_parameters(dict)`` builds it again. Usable as a decorator.
@@ -93,7 +98,7 @@ def describe(model: EnergyModel) -> dict[str, Any]:
         "cutoff": model.cutoff,
         "representation": _describe(model.representation),
         "readout": _describe(model.readout),
-        "scaler": None if model.scaler is None else [*model.scaler.mean.shape, model.scaler.ridge],
+        "scaler": None if model.scaler is None else _describe(model.scaler),
         "dtype": str(model.baseline.scale.dtype).removeprefix("torch."),
     }
 
@@ -105,7 +110,7 @@ def build(values: dict[str, Any]) -> EnergyModel:
         _build(values["readout"]),
         species=values["species"],
         cutoff=values["cutoff"],
-        scaler=None if values["scaler"] is None else FeatureScaler(*values["scaler"]),
+        scaler=_build_scaler(values["scaler"]),
     )
     return model.to(getattr(torch, values["dtype"]))
 
@@ -157,6 +162,12 @@ def _build(values: dict[str, Any]) -> nn.Module:
     if hasattr(module, "from_hyper_parameters"):
         return module.from_hyper_parameters(arguments)
     return module(**arguments)
+
+
+def _build_scaler(values: dict[str, Any] | list[Any] | None) -> Any:
+    if values is None:
+        return None
+    return FeatureScaler(*values) if isinstance(values, list) else _build(values)
 
 
 def _umask() -> int:

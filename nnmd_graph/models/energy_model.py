@@ -13,6 +13,8 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.baseline import Baseline
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.nn.species import species_ids, species_tuple
+from nnmd_graph.representations.range_scaling import RangeScaler
+from nnmd_graph.representations.ranges import FeatureRanges
 from nnmd_graph.representations.scaling import FeatureScaler
 
 
@@ -29,6 +31,10 @@ class EnergyModel(nn.Module):
         cutoff: Radius in Å that graphs must reach; None takes ``representation.cutoff``.
         scaler: Module, (x, species_id) -> x'; None leaves features as they are.
 
+    Attributes:
+        ranges: Smallest and largest features of the training set; None for a representation that
+            does not say how many it has (``num_features``) or trains them: those move on.
+
     Shapes:
         graph -> atomic_energy [N], eV.
     """
@@ -40,7 +46,7 @@ class EnergyModel(nn.Module):
         *,
         species: Iterable[int | str] | None = None,
         cutoff: float | None = None,
-        scaler: FeatureScaler | None = None,
+        scaler: FeatureScaler | RangeScaler | None = None,
     ) -> None:
         super().__init__()
         species = species if species is not None else getattr(representation, "species", None)
@@ -54,6 +60,7 @@ class EnergyModel(nn.Module):
         self.cutoff = float(cutoff)
         self.representation = representation
         self.scaler = scaler
+        self.ranges = _ranges(representation, len(self.species))
         self.readout = readout
         self.baseline = Baseline(self.species)
 
@@ -63,9 +70,20 @@ class EnergyModel(nn.Module):
         return self.atomic_energy(self.representation(graph), species_id)
 
     def atomic_energy(
-        self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]
+        self,
+        x: Float[Tensor, "N F"],
+        species_id: Int[Tensor, " N"],
+        atoms: Int[Tensor, " N"] | None = None,
     ) -> Float[Tensor, " N"]:
-        """Atomic energies in eV from features, [N]."""
+        """Atomic energies in eV from features, [N].
+
+        Args:
+            x: Features.
+            species_id: Elements.
+            atoms: Numbers of these atoms in their graph; None if they are all of it, in order.
+        """
+        if self.ranges is not None:
+            self.ranges.show(x, species_id, atoms)
         each = torch.arange(len(self.species), device=x.device)
         isolated = self.readout(self._scaled(self.isolated_features(x.dtype), each), each)
         e = self.readout(self._scaled(x, species_id), species_id)
@@ -94,7 +112,9 @@ class EnergyModel(nn.Module):
 
     @torch.no_grad()
     def fit_features(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
-        """Fit the scaler to a training set's features and centre the readout on them."""
+        """Fit scaler and ranges to a training set's features and centre the readout on them."""
+        if self.ranges is not None:
+            self.ranges.fit(x, species_id)
         if self.scaler is not None:
             self.scaler.fit(x, species_id)
         if hasattr(self.readout, "centre"):
@@ -102,6 +122,14 @@ class EnergyModel(nn.Module):
             isolated = self._scaled(self.isolated_features(x.dtype), each)
             readout: Any = self.readout  # a method that only some have
             readout.centre(self._scaled(x, species_id), species_id, isolated)
+
+
+def _ranges(representation: Any, num_species: int) -> FeatureRanges | None:
+    """Ranges, still unknown, for features that stay what they are."""
+    trained = any(True for _ in representation.parameters())
+    if trained or not hasattr(representation, "num_features"):
+        return None
+    return FeatureRanges(num_species, int(representation.num_features))
 
 
 def BPNN(  # noqa: N802 - the name of an architecture

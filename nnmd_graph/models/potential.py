@@ -23,7 +23,8 @@ from nnmd_graph.graph.geometry import (
 )
 from nnmd_graph.models import checkpoint
 from nnmd_graph.models.energy_model import EnergyModel
-from nnmd_graph.nn.scatter import scatter_sum
+from nnmd_graph.models.extrapolation import ExtrapolationReport, find_extrapolation
+from nnmd_graph.nn.scatter import scatter_sum, take
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations.precomputed import edge_gradient
 
@@ -106,6 +107,8 @@ class Potential(nn.Module):
             with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
                 atomic_energy = self._atomic_energy(graph)
                 return {"energy": _total(atomic_energy, graph), "atomic_energy": atomic_energy}
+        if not self.training and hasattr(self.model.representation, "pieces"):
+            return self._from_pieces(graph, forces=forces, stress=stress)
         with torch.enable_grad():
             pos, strain, moved = _differentiable(graph, stress)
             atomic_energy = self.model(moved)
@@ -149,6 +152,47 @@ class Potential(nn.Module):
                 virial = scatter_sum(each, structure, num_structures(graph))
                 out["stress"] = _per_volume(0.5 * (virial + virial.mT), graph)
         return out if self.training else _detached(out)
+
+    def _from_pieces(self, graph: AtomicGraph, *, forces: bool, stress: bool) -> Prediction:
+        """The same, a few atoms at a time: memory does not grow with the number of triplets."""
+        species_id = species_ids(graph.z, self.species)
+        structure = structure_index(graph)
+        atomic_energy = torch.zeros_like(graph.pos[:, 0], dtype=torch.float64)
+        total = torch.zeros_like(graph.pos)
+        virial = graph.pos.new_zeros(num_structures(graph), 3, 3)
+        # mypy: torch declares unknown attributes of a module as tensors.
+        for piece in self.model.representation.pieces(graph):  # type: ignore[operator]
+            centres = piece.rows.centres
+            with torch.enable_grad():
+                x = piece.x.requires_grad_()
+                e = self.model.atomic_energy(x, take(species_id, centres), centres)
+                (dx,) = torch.autograd.grad(e.sum(), x)
+            atomic_energy[centres] = e.detach()
+            each = piece.add_forces(graph, dx, total)
+            virial.index_add_(0, take(structure, centres), each)
+        out: Prediction = {"energy": _total(atomic_energy, graph), "atomic_energy": atomic_energy}
+        if forces:
+            out["forces"] = total
+        if stress:
+            out["stress"] = _per_volume(0.5 * (virial + virial.mT), graph)
+        return out
+
+    def extrapolation(self, graph: AtomicGraph) -> ExtrapolationReport:
+        """Which atoms are outside the training set's range, in which function, and how far.
+
+        Args:
+            graph: AtomicGraph or Batch of them.
+
+        Returns:
+            A sequence, empty where all is inside; ``print`` it, or see ``text()``, ``worst()``,
+            ``per_atom`` and ``per_structure``.
+
+        Raises:
+            ValueError: If the ranges are unknown (a potential that was not trained, or whose
+                features are trained themselves), or for what ``forward`` refuses.
+        """
+        self._check(graph)
+        return find_extrapolation(self.model, self.cast(graph))
 
     def cast(self, graph: AtomicGraph) -> AtomicGraph:
         """The graph in the potential's dtype and on its device; itself if it is there already."""

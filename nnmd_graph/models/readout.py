@@ -21,8 +21,10 @@ class ElementReadout(nn.Module):
     Args:
         num_species: Number of elements S.
         in_channels: Number of features F.
-        hidden_channels: Width of each hidden layer.
-        activation: See :class:`nnmd_graph.nn.mlp.MLP`.
+        hidden_channels: Width of each hidden layer, for all elements; or such a sequence for each
+            element.
+        activation: A name for all hidden layers, or one name per layer, the output layer last, see
+            :mod:`nnmd_graph.nn.mlp`; or a sequence of names for each element.
         seed: Seed of the initial weights.
 
     Shapes:
@@ -33,8 +35,8 @@ class ElementReadout(nn.Module):
         self,
         num_species: int,
         in_channels: int,
-        hidden_channels: Sequence[int] = (32, 32),
-        activation: str = "tanh",
+        hidden_channels: Sequence[int] | Sequence[Sequence[int]] = (32, 32),
+        activation: str | Sequence[str] | Sequence[Sequence[str]] = "tanh",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -44,8 +46,8 @@ class ElementReadout(nn.Module):
         self._arguments = {
             "num_species": int(num_species),
             "in_channels": int(in_channels),
-            "hidden_channels": [int(width) for width in hidden_channels],
-            "activation": activation,
+            "hidden_channels": _plain(hidden_channels),
+            "activation": _plain(activation),
             "seed": int(seed),
         }
 
@@ -81,3 +83,10 @@ class ElementReadout(nn.Module):
             weight = net.last.weight
             along = weight @ step / step.square().sum().clamp(min=1e-12)
             weight.sub_(along.unsqueeze(-1) * step)
+
+
+def _plain(value: Any) -> Any:
+    """Lists, text and Python's integers only, as checkpoints hold them."""
+    if isinstance(value, str):
+        return value
+    return [_plain(part) for part in value] if isinstance(value, Sequence) else int(value)

@@ -1,6 +1,7 @@
 """Representations: AtomicGraph -> features x [N, F] of every atom."""
 
 from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.representations.selection import select_functions
 from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5, SymmetryFunction
 
-__all__ = ["ACSF", "G1", "G2", "G3", "G4", "G5", "SymmetryFunction"]
+__all__ = ["ACSF", "G1", "G2", "G3", "G4", "G5", "SymmetryFunction", "select_functions"]

@@ -1,4 +1,4 @@
-"""Published automatic choices of symmetry functions.
+"""Published automatic choices of symmetry functions, and a large pool to choose from.
 
 Every recipe takes the cutoff in Å and returns functions without neighbours, which ACSF expands to
 one per element or element pair.
@@ -102,7 +102,50 @@ def gastegger2018(
     return functions
 
 
+def pool(
+    cutoff: float,
+    *,
+    num_radial: int = 16,
+    num_angular: int = 4,
+    zeta: Sequence[float] = (1.0, 2.0, 4.0, 8.0),
+    angular: str = "both",
+    r_min: float = 1.0,
+) -> list[SymmetryFunction]:
+    """More functions than one wants to pay for, to choose from with ``select_functions``.
+
+    The shells of ``gastegger2018`` at two resolutions, n of them and half as many twice as wide;
+    angular functions wide (G5) at both, narrow (G4) at the lower one. With the defaults 24 radial
+    functions and 64 angular ones for one element.
+
+    Args:
+        cutoff: r_c in Å.
+        num_radial: Number of radial shells at the higher resolution.
+        num_angular: Number of angular shells at the higher resolution; 0 leaves them out.
+        zeta: Angular exponents.
+        angular: ``"both"``, ``"G5"`` (wide only, which is fast) or ``"G4"`` (narrow only).
+        r_min: Centre of the first shell in Å, a little below the shortest bond.
+    """
+    if num_radial < 2 or num_angular < 0 or angular not in ("both", "G4", "G5"):
+        raise ValueError(
+            "`num_radial` must be at least 2, `num_angular` at least 0, `angular` 'both', 'G4' or "
+            f"'G5', got {num_radial}, {num_angular}, {angular!r}; the defaults are 16, 4, 'both'"
+        )
+    functions: list[SymmetryFunction] = []
+    for n in (num_radial, num_radial // 2):
+        functions += gastegger2018(cutoff, num_radial=n, num_angular=0, r_min=r_min)
+    shells = {"G5": [num_angular, num_angular // 2], "G4": [num_angular // 2]}
+    if angular != "both":
+        shells = {angular: shells["G5"]}
+    for kind, numbers in shells.items():
+        for n in numbers:
+            functions += gastegger2018(
+                cutoff, num_radial=1, num_angular=n, zeta=zeta, angular=kind, r_min=r_min
+            )[1:]
+    return functions
+
+
 RECIPES: dict[str, Callable[..., list[SymmetryFunction]]] = {
     "gastegger2018": gastegger2018,
     "imbalzano2018": imbalzano2018,
+    "pool": pool,
 }

@@ -1,4 +1,4 @@
-r"""Wide angular functions (G5) with integer zeta without triplets.
+r"""Wide angular functions (G5) with integer zeta without pairs of neighbours.
 
 With R_j = exp(-eta (r_ij - r_s)^2) f_c(r_ij) and unit vectors u_j a G5 is
 
@@ -17,171 +17,154 @@ two moments is the sum. Exact to rounding, differentiable to any order.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import jvp
 
-from nnmd_graph.nn.cutoff import CutoffFunction
-from nnmd_graph.nn.scatter import table_places
-from nnmd_graph.nn.spherical import spherical_harmonics
-from nnmd_graph.representations.groups import Group, factor_keys
-from nnmd_graph.representations.symmetry_functions import G5
+from nnmd_graph.representations.factors import AngularFactors, AngularKey
+from nnmd_graph.representations.neighborhoods import Table
+from nnmd_graph.representations.sums import Gradients, PairSum, Pullback, Tables, WideSum
 
 # (1 + x)^zeta as a Legendre series loses digits when zeta grows; up to here it keeps 1e-13.
 MAX_DEGREE = 20
 
 
-def has_moments(group: Group) -> bool:
-    """Whether the sums of a group can be had without triplets."""
-    if group.kind is not G5:
+def has_moments(key: AngularKey) -> bool:
+    """Whether A is a finite Legendre series of moderate degree."""
+    if key.kind != "power":
         return False
-    _, angular = factor_keys(group)
-    return all(zeta == int(zeta) and zeta <= MAX_DEGREE for zeta, _ in angular)
+    zeta = key.parameters[0]
+    return zeta == int(zeta) and zeta <= MAX_DEGREE
 
 
-def pays(group: Group, num_edges: int, num_nodes: int, *, derivatives: bool = False) -> bool:
-    """Whether moments take less time than triplets for a group that has them.
+class MomentSum(PairSum):
+    """sum_{j<k} R_j R_k A_a(cos theta) from moments of the neighbour density."""
 
-    Moments cost n (L + 1)^2 a centre (with derivatives once more for each radial factor), triplets
-    n^2 K / 2, n the mean number of neighbours; the two factors were measured on one CPU core.
-    """
-    radial, angular = factor_keys(group)
-    size = (max(zeta for zeta, _ in angular) + 1.0) ** 2
-    if derivatives:
-        size *= len(radial)
-    factor = 0.37 if derivatives else 0.22
-    return size * num_nodes < factor * num_edges * len(group.shapes)
+    @property
+    def degree(self) -> int:
+        """Largest degree L of the series."""
+        return int(max(key.parameters[0] for key in self.angular.keys))
+
+    def __call__(self, tables: Tables) -> tuple[Tensor, Pullback]:
+        """Values [C, K] and their pullback."""
+        one, other = tables[self.pair[0]], tables[self.pair[1]]
+        (rho, harmonics), (rho_k, harmonics_k) = self._of(one), self._of(other)
+        moments = torch.bmm(rho, harmonics.permute(1, 2, 0))  # [C, B, (L + 1)^2]
+        moments_k = moments if self.like else torch.bmm(rho_k, harmonics_k.permute(1, 2, 0))
+        series = _series(self.angular.keys, self.degree).to(rho)  # [(L + 1)^2, A]
+        sums = (moments * moments_k) @ series  # [C, B, A]
+        at_zero = rho.new_tensor(self.angular.at_zero())
+        if self.like:
+            sums = 0.5 * (sums - rho.square().sum(-1, keepdim=True) * at_zero)
+
+        def pullback(w: Tensor, gradients: Gradients) -> None:
+            w = self._spread(w)
+            by_product = w @ series.T
+            own = (w * at_zero).sum(-1, keepdim=True) if self.like else None
+            gradients[self.pair[0]].add(**self._back(one, by_product * moments_k, own))
+            if not self.like:
+                gradients[self.pair[1]].add(**self._back(other, by_product * moments, None))
+
+        return self._chosen(sums), pullback
+
+    def _of(self, table: Table) -> tuple[Tensor, Tensor]:
+        """R [C, B, n] and Y [(L + 1)^2, C, n] of a table."""
+        rho, _ = table.radial(self.radial)
+        return rho, table.harmonics(self.degree).rows[: (self.degree + 1) ** 2]
+
+    def _back(self, table: Table, by_moment: Tensor, own: Tensor | None) -> dict[str, Tensor]:
+        """From dE/dM [C, B, (L + 1)^2] to dE/dr and dE/dY; ``own`` is the part of j = k."""
+        rho, harmonics = self._of(table)
+        by_rho = torch.bmm(by_moment, harmonics.transpose(0, 1))  # [C, B, n]
+        if own is not None:
+            by_rho = by_rho - own * rho
+        by_harmonics = torch.bmm(by_moment.mT, rho)  # [C, (L + 1)^2, n]
+        steep = table.radial(self.radial)[1]
+        return {
+            "dist": (by_rho * steep).sum(1),
+            "harmonics": by_harmonics.transpose(0, 1),
+        }
 
 
-class Moments:
-    """Tables of a group on a set of edges, one row a centre, and the sums made of them.
+# Nanoseconds on one CPU core, for a harmonic of a neighbour (and for each radial factor of it), and
+# for an angular factor of a pair (and for each radial factor of it).
+HARMONIC, HARMONIC_OF_RADIAL = 6.0, 1.5
+PAIR, PAIR_OF_RADIAL = 3.5, 0.5
+
+
+@dataclass(frozen=True)
+class WideFamily:
+    """Wide functions with integer zeta: small powers by moments, large ones over pairs.
+
+    Moments cost n (L + 1)^2 and pairs n^2 for each angular factor; where to divide depends on the
+    number of neighbours n.
 
     Args:
-        group: G5 functions with integer zeta.
-        fc: Cutoff function.
-        vec: Edge vectors, [M, 3], Å.
-        centre: Centre of each edge, [M].
-        neighbor: Element number of each neighbour, [M].
-        num_nodes: Number of atoms N.
-        pairs: Element numbers of ``group.neighbors``.
+        whole: All of the functions as one sum.
     """
 
-    def __init__(
-        self,
-        group: Group,
-        fc: CutoffFunction,
-        vec: Tensor,
-        centre: Tensor,
-        neighbor: Tensor,
-        num_nodes: int,
-        pairs: list[tuple[int, int]],
-    ) -> None:
-        self.group, self.fc, self.vec, self.pairs = group, fc, vec, pairs
-        self.neighbor, self.num_nodes = neighbor, num_nodes
-        self.place, self.width = table_places(centre, num_nodes)
-        self.radial_keys, self.angular = factor_keys(group)
-        self.degree = int(max(zeta for zeta, _ in self.angular))
-        self.series = _legendre_series(tuple(self.angular), self.degree).to(vec)
-        at_zero = [2.0 ** (1.0 - zeta) * (1.0 + lam) ** zeta for zeta, lam in self.angular]
-        self.at_zero = vec.new_tensor(at_zero)
-        keys = [(eta, z, lam, r_s) for eta, r_s in self.radial_keys for z, lam in self.angular]
-        places = {key: n for n, key in enumerate(keys)}
-        self.columns = torch.tensor([places[e, z, lam, r] for e, z, lam, r in group.shapes])
-        self.columns = self.columns.to(vec.device)
-        self.harmonics = self.table(self._harmonics(vec))  # [N, n, (L + 1)^2]
-        radial = self._radial(vec)
-        self.radial = {s: self.table(self._of(s, radial)) for s in {s for p in pairs for s in p}}
-        self.moments = {s: torch.bmm(r.mT, self.harmonics) for s, r in self.radial.items()}
+    whole: MomentSum
 
-    def table(self, rows: Tensor) -> Tensor:
-        """Rows of edges [M, C] in a table [N, n, C], zero where there is no edge."""
-        table = rows.new_zeros(self.num_nodes * self.width, rows.shape[-1])
-        return table.index_add(0, self.place, rows).view(self.num_nodes, self.width, -1)
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Feature number of each function."""
+        return self.whole.columns
 
-    def values(self) -> Tensor:
-        """Values of the functions, [N, len(pairs) * K]."""
-        sum_m = _sum_over_m(self.degree).to(self.vec)
-        blocks = []
-        for a, b in self.pairs:
-            sums = (self.moments[a] * self.moments[b]) @ sum_m @ self.series  # [N, B, A]
-            if a == b:
-                squares = self.radial[a].square().sum(1).unsqueeze(-1)
-                sums = 0.5 * (sums - squares * self.at_zero)
-            blocks.append(sums.flatten(1).index_select(1, self.columns))
-        return torch.cat(blocks, 1)
+    @property
+    def pair(self) -> tuple[int, int]:
+        """Keys of the tables of the two neighbours."""
+        return self.whole.pair
 
-    def derivatives(self) -> list[Tensor]:
-        """Derivatives by edge vector for each pair of elements, [M, 3, K] in Å^-1.
+    def divided(self, n: int, n_k: int) -> tuple[PairSum, ...]:
+        """The sums that take least time for n and n' neighbours."""
+        zetas = sorted({key.parameters[0] for key in self.whole.angular.keys})
+        return _divided(self, min([0.0, *zetas], key=lambda limit: self._cost(limit, n, n_k)))
 
-        d G5 / d vec_e = sum_l a_l 4 pi / (2 l + 1) sum_m M'_lm d (R_e Y_lm(u_e)) / d vec_e, with
-        M' the moment of the other element, less A(1) R_e dR_e / d vec_e for like elements.
-        """
-        slopes = [self._slopes(axis) for axis in range(3)]
-        result = []
-        for a, b in self.pairs:
-            total = self.vec.new_zeros(len(self.vec), 3, len(self.group.shapes))
-            for s, other in dict.fromkeys([(a, b), (b, a)]):
-                value = self._project(self.harmonics, other)
-                for axis, (radial, harmonics) in enumerate(slopes):
-                    steep = self.table(self._of(s, radial)).unsqueeze(-1)
-                    part = steep * value
-                    part = part + self.radial[s].unsqueeze(-1) * self._project(harmonics, other)
-                    part = part @ self.series
-                    if a == b:
-                        part = part - steep * self.radial[s].unsqueeze(-1) * self.at_zero
-                    rows = part.flatten(2).flatten(0, 1).index_select(0, self.place)
-                    total[:, axis] += rows.index_select(1, self.columns)
-            result.append(total)
-        return result
+    def _cost(self, limit: float, n: int, n_k: int) -> float:
+        """Time when powers up to ``limit`` go by moments."""
+        num_b = len(self.whole.radial.keys)
+        powers = [key.parameters[0] for key in self.whole.angular.keys]
+        num_rows = n if self.whole.like else n + n_k
+        by_moments = num_rows * (limit + 1.0) ** 2 * (HARMONIC + HARMONIC_OF_RADIAL * num_b)
+        num_pairs = sum(zeta > limit for zeta in powers) * n * n_k
+        over_pairs = num_pairs * (PAIR + PAIR_OF_RADIAL * num_b)
+        return (by_moments if limit else 0.0) + over_pairs
 
-    def _project(self, harmonics: Tensor, s: int) -> Tensor:
-        """4 pi / (2 l + 1) sum_m Y_lm M_lm of element s, [N, n, B, L + 1]."""
-        parts = []
-        for n in range(self.degree + 1):
-            of_n = slice(n * n, (n + 1) ** 2)
-            product = torch.bmm(harmonics[..., of_n], self.moments[s][..., of_n].mT)
-            parts.append(product * (4.0 * math.pi / (2 * n + 1)))
-        return torch.stack(parts, -1)
 
-    def _slopes(self, axis: int) -> tuple[Tensor, Tensor]:
-        """Derivatives of R [M, B] and of Y [N, n, (L + 1)^2] along one axis."""
-        direction = torch.zeros_like(self.vec)
-        direction[:, axis] = 1.0
-        radial = jvp(self._radial, (self.vec,), (direction,))[1]
-        harmonics = jvp(self._harmonics, (self.vec,), (direction,))[1]
-        return cast(Tensor, radial), self.table(cast(Tensor, harmonics))
-
-    def _radial(self, vec: Tensor) -> Tensor:
-        dist = torch.sqrt((vec * vec).sum(-1, keepdim=True))
-        eta, r_s = vec.new_tensor(self.radial_keys).unbind(-1)
-        return torch.exp(-eta * (dist - r_s) ** 2) * self.fc(dist, self.group.cutoff)
-
-    def _harmonics(self, vec: Tensor) -> Tensor:
-        return spherical_harmonics(vec / torch.sqrt((vec * vec).sum(-1, keepdim=True)), self.degree)
-
-    def _of(self, s: int, rows: Tensor) -> Tensor:
-        """Rows of neighbours of one element, the others zero."""
-        return torch.where((self.neighbor == s).unsqueeze(-1), rows, torch.zeros_like(rows))
+@lru_cache(maxsize=1024)
+def _divided(family: WideFamily, limit: float) -> tuple[PairSum, ...]:
+    whole = family.whole
+    keys = whole.angular.keys
+    parts: list[PairSum] = []
+    for small, kind in ((True, MomentSum), (False, WideSum)):
+        chosen = [n for n, key in enumerate(keys) if (key.parameters[0] <= limit) == small]
+        picked = [
+            (b * len(chosen) + chosen.index(a), column)
+            for (b, a), column in zip(
+                (divmod(place, len(keys)) for place in whole.places), whole.columns, strict=True
+            )
+            if a in chosen
+        ]
+        if picked:
+            places, columns = zip(*picked, strict=True)
+            angular = AngularFactors(tuple(keys[n] for n in chosen))
+            arguments = (whole.pair, whole.radial, angular, places, columns, whole.compiled)
+            parts.append(kind(*arguments))
+    return tuple(parts)
 
 
 @lru_cache(maxsize=64)
-def _sum_over_m(degree: int) -> Tensor:
-    """[(L + 1)^2, L + 1]: 4 pi / (2 l + 1) where the row is of degree l, else 0."""
-    matrix = torch.zeros((degree + 1) ** 2, degree + 1, dtype=torch.float64)
-    for n in range(degree + 1):
-        matrix[n**2 : (n + 1) ** 2, n] = 4.0 * math.pi / (2 * n + 1)
-    return matrix
+def _series(angular: tuple[AngularKey, ...], degree: int) -> Tensor:
+    """[(L + 1)^2, A]: 4 pi / (2 l + 1) a_l, with l the degree of the row.
 
-
-@lru_cache(maxsize=64)
-def _legendre_series(angular: tuple[tuple[float, float], ...], degree: int) -> Tensor:
-    """[L + 1, A]: a_l = (2 l + 1) / 2 int A(x) P_l(x) dx, by a quadrature exact for polynomials."""
+    a_l = (2 l + 1) / 2 int A(x) P_l(x) dx by a quadrature that is exact for polynomials.
+    """
     x, weight = np.polynomial.legendre.leggauss(degree + 1)
     legendre = np.polynomial.legendre.legvander(x, degree)  # [nodes, L + 1]
-    values = np.stack([2.0 ** (1.0 - zeta) * (1.0 + lam * x) ** zeta for zeta, lam in angular], -1)
-    scale = (2.0 * np.arange(degree + 1) + 1.0) / 2.0
-    return torch.from_numpy(scale[:, None] * ((legendre * weight[:, None]).T @ values))
+    powers = [key.parameters for key in angular]
+    values = np.stack([2.0 ** (1.0 - zeta) * (1.0 + lam * x) ** zeta for zeta, lam in powers], -1)
+    series = 2.0 * math.pi * (legendre * weight[:, None]).T @ values
+    return torch.from_numpy(np.repeat(series, 2 * np.arange(degree + 1) + 1, axis=0))

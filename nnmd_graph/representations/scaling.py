@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -69,6 +70,11 @@ class FeatureScaler(nn.Module):
             self.matrix[s] = (
                 axes / (variance.clamp(min=0.0) + self.ridge).sqrt() / sigma.unsqueeze(-1)
             )
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """Plain values that rebuild this module."""
+        num_species, num_features = self.mean.shape
+        return {"num_species": num_species, "num_features": num_features, "ridge": self.ridge}
 
     def extra_repr(self) -> str:
         """Sizes for ``print``."""

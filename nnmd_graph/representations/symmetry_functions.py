@@ -1,8 +1,6 @@
-r"""Atom-centred symmetry functions G1 to G5 as parameter sets.
+r"""Atom-centred symmetry functions as parameter sets: Behler's G1 to G5 and polynomial ones.
 
-Numbered as in J. Behler, J. Chem. Phys. 134, 074106 (2011), doi 10.1063/1.3553717. n2p2 and
-RuNNer number by type: 2 = G2, 3 = G4, 9 = G5. The sums themselves are in ``acsf.py``.
-
+G1 to G5 are numbered as in J. Behler, J. Chem. Phys. 134, 074106 (2011), doi 10.1063/1.3553717.
 With r_ij the distance of atom i and neighbour j, theta the angle j-i-k, f_c the cutoff function:
 
     G1 = sum_j f_c(r_ij)                                                                     (eq. 5)
@@ -12,8 +10,29 @@ With r_ij the distance of atom i and neighbour j, theta the angle j-i-k, f_c the
          exp(-eta ((r_ij - r_s)^2 + (r_ik - r_s)^2 + (r_jk - r_s)^2)) f_c(r_ij) f_c(r_ik) f_c(r_jk)
     G5 = the same without the two factors of r_jk                                       (eqs. 8, 9)
 
+Polynomial functions have compact windows C instead (M. P. Bircher, A. Singraber, C. Dellago, Mach.
+Learn.: Sci. Technol. 2, 035026 (2021), doi 10.1088/2632-2153/abf817):
+
+    PolynomialRadial = sum_j C(r_ij)
+    PolynomialNarrow = sum_{j<k} C(r_ij) C(r_ik) C(r_jk) C(theta)
+    PolynomialWide   = sum_{j<k} C(r_ij) C(r_ik) C(theta)
+
+``weighted`` functions sum over neighbours of all elements, each with its atomic number Z_j as a
+factor, Z_j Z_k in angular ones (M. Gastegger et al., J. Chem. Phys. 148, 241709 (2018), doi
+10.1063/1.5019667).
+
+| function | n2p2 type | weighted |
+|---|---|---|
+| G2 | 2 | 12 |
+| G4 | 3 | 13 |
+| G5 | 9 | |
+| PolynomialRadial | 20 | 23 |
+| PolynomialNarrow | 21 | 24 |
+| PolynomialWide | 22 | 25 |
+
 Angular sums run over unordered pairs j < k, as in n2p2; the printed sum of Behler 2011 runs over
-both orders and is twice as large.
+both orders and is twice as large. All of them are products of one function of each distance and
+one of the angle, which ``factors.py`` evaluates; the sums are in ``sums.py``.
 """
 
 from __future__ import annotations
@@ -45,33 +64,49 @@ def atomic_number(element: int | str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SymmetryFunction:
-    """One symmetry function: its parameters, the elements it sums over, its cutoff.
+    """One symmetry function: its parameters, the elements it belongs to and sums over, its cutoff.
 
     Args:
         cutoff: Cutoff radius r_c in Å; None takes that of the set.
         neighbors: The element (radial) or pair of elements (angular) that the sum runs over,
             symbols or atomic numbers; None makes one function for each of them.
+        centre: The element of the central atom; None serves all elements.
+        weighted: Sum over neighbours of all elements, each times its atomic number; then
+            ``neighbors`` is None.
     """
 
     cutoff: float | None = None
     neighbors: Neighbors = None
+    centre: int | str | None = None
+    weighted: bool = False
 
     order: ClassVar[int] = 1
     """Number of neighbours in a term: 1 radial, 2 angular."""
+    narrow: ClassVar[bool] = False
+    """Whether a term depends on the distance of the two neighbours as well."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name != "neighbors" and not (field.name == "cutoff" and value is None):
+            wanted = "float" in str(field.type) and value is not None
+            if wanted or str(field.type) == "float":
                 # Plain floats: numpy's would end up in checkpoints, which hold no foreign types.
                 object.__setattr__(self, field.name, self._finite(field.name, value))
         if self.cutoff is not None and not self.cutoff > 0.0:
-            raise ValueError(
-                f"`cutoff` of {type(self).__name__} must be positive, got {self.cutoff}; "
-                "give a radius in Å"
-            )
+            raise self._error("cutoff", "must be positive", self.cutoff, "give a radius in Å")
+        object.__setattr__(self, "weighted", bool(self.weighted))
+        if self.weighted and self.neighbors is not None:
+            raise self._error(
+                "neighbors", "must be None when it is weighted", self.neighbors,
+                "a weighted function sums over all elements",
+            )  # fmt: skip
         if self.neighbors is not None:
             object.__setattr__(self, "neighbors", self._sorted_neighbors())
+        if self.centre is not None:
+            object.__setattr__(self, "centre", atomic_number(self.centre))
+
+    def _error(self, name: str, expected: str, value: Any, advice: str) -> ValueError:
+        return ValueError(f"`{name}` of {type(self).__name__} {expected}, got {value}; {advice}")
 
     def _finite(self, name: str, value: Any) -> float:
         try:
@@ -79,9 +114,7 @@ class SymmetryFunction:
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise ValueError(
-                f"`{name}` of {type(self).__name__} must be finite, got {value!r}; give a number"
-            )
+            raise self._error(name, "must be finite", repr(value), "give a number")
         return number
 
     def _sorted_neighbors(self) -> tuple[int, ...]:
@@ -89,22 +122,19 @@ class SymmetryFunction:
         # mypy: the union with None was left before this is called.
         numbers = tuple(sorted(atomic_number(element) for element in given))  # type: ignore[arg-type]
         if len(numbers) != self.order:
-            raise ValueError(
-                f"`neighbors` of {type(self).__name__} must be {self.order} element(s), "
-                f"got {given}; a radial function sums over one element, an angular one over a pair"
-            )
+            raise self._error(
+                "neighbors", f"must be {self.order} element(s)", given,
+                "a radial function sums over one element, an angular one over a pair",
+            )  # fmt: skip
         return numbers
-
-    def shape(self) -> tuple[float, ...]:
-        """Parameters apart from cutoff and neighbours, in the order of the fields."""
-        skip = ("cutoff", "neighbors")
-        return tuple(float(getattr(self, f.name)) for f in fields(self) if f.name not in skip)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for config files and checkpoints; inverse of :func:`from_dict`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         if values["neighbors"] is not None:
             values["neighbors"] = list(values["neighbors"])
+        if not values["weighted"]:
+            del values["weighted"]
         return {"type": type(self).__name__} | {k: v for k, v in values.items() if v is not None}
 
 
@@ -149,15 +179,9 @@ class _Angular(SymmetryFunction):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.zeta <= 0.0:
-            raise ValueError(
-                f"`zeta` of {type(self).__name__} must be positive, got {self.zeta}; "
-                "1, 2, 4, 16 are usual"
-            )
+            raise self._error("zeta", "must be positive", self.zeta, "1, 2, 4, 16 are usual")
         if abs(self.lam) > 1.0:
-            raise ValueError(
-                f"`lam` of {type(self).__name__} must lie in [-1, 1], got {self.lam}; "
-                "1 and -1 are usual"
-            )
+            raise self._error("lam", "must lie in [-1, 1]", self.lam, "1 and -1 are usual")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +197,8 @@ class G4(_Angular):
         lam: Sign of the cosine, -1 to 1.
         r_s: Shift in Å, taken from each of the three distances.
     """
+
+    narrow: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +217,12 @@ class G5(_Angular):
 
 
 TYPES: dict[str, type[SymmetryFunction]] = {t.__name__: t for t in (G1, G2, G3, G4, G5)}
+
+
+def register(kind: type[SymmetryFunction]) -> type[SymmetryFunction]:
+    """Make a symmetry function known to :func:`from_dict` by the name of its class."""
+    TYPES[kind.__name__] = kind
+    return kind
 
 
 def from_dict(values: dict[str, Any]) -> SymmetryFunction:

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
-from nnmd_graph.nn.mlp import ACTIVATIONS
+from nnmd_graph.nn.mlp import SMOOTH_ACTIVATIONS
 from nnmd_graph.representations.auto import RECIPES
 from nnmd_graph.representations.symmetry_functions import from_dict
 from nnmd_graph.training.config_errors import (
@@ -183,7 +183,7 @@ class ModelConfig(Section):
     ridge: float = Field(
         default=0.1, gt=0, description="regularisation of the feature scaling; more for few data"
     )
-    activation: Annotated[str, _one_of(sorted(ACTIVATIONS))] = Field(
+    activation: Annotated[str, _one_of(sorted(SMOOTH_ACTIVATIONS))] = Field(
         default="tanh", description="tanh, silu, softplus, gelu or sigmoid"
     )
     dtype: Literal["float32", "float64"] = Field(

@@ -92,17 +92,23 @@ def prepare_graphs(
 
 @torch.no_grad()
 def fit_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: int) -> None:
-    """Fit feature scaling and centre the readout on (part of) a training set."""
+    """Fit feature scaling and centre the readout on (part of) a training set; ranges on all."""
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
+    ranges = potential.model.ranges
     features, ids, num_atoms = [], [], 0
     for n in order:
+        enough = num_atoms > MAX_ATOMS_FOR_SCALING
+        if enough and ranges is None:
+            break
         graph = potential.cast(graphs[n])
         x = graph.features if "features" in graph else potential.model.representation(graph)
-        features.append(x)
-        ids.append(species_ids(graph.z, potential.species))
+        species_id = species_ids(graph.z, potential.species)
+        if not enough:
+            features.append(x)
+            ids.append(species_id)
+        if ranges is not None:
+            ranges.fit(x, species_id)
         num_atoms += graph.num_nodes
-        if num_atoms > MAX_ATOMS_FOR_SCALING:
-            break
     potential.model.fit_features(torch.cat(features), torch.cat(ids))
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from nnmd_graph.calculators import NNMDCalculator
 from nnmd_graph.data.progress import track
 from nnmd_graph.evaluation import energy_drift
-from nnmd_graph.models import Potential
+from nnmd_graph.models import ExtrapolationError, Potential
 from nnmd_graph.units import MEV
 
 COLUMNS = (
@@ -56,6 +56,9 @@ class MDResult:
         timestep: fs.
         seconds: how long it took.
         num_rebuilds: how often the neighbour list was made.
+        num_extrapolations: pairs of atom and function outside the range of the training set, summed
+            over all steps; None if they were not counted.
+        num_extrapolating_steps: steps with one or more.
         files: what was written, by kind: "trajectory", "energies", "plot".
         rows: the samples, one a list: time fs, potential, kinetic and total energy eV,
             temperature K.
@@ -65,6 +68,8 @@ class MDResult:
     timestep: float
     seconds: float = 0.0
     num_rebuilds: int = 0
+    num_extrapolations: int | None = None
+    num_extrapolating_steps: int = 0
     files: dict[str, Path] = field(default_factory=dict)
     rows: list[list[float]] = field(default_factory=list)
 
@@ -107,6 +112,8 @@ def run_md(
     log_interval: int = 10,
     seed: int = 0,
     device: str = "cpu",
+    extrapolation: str = "count",
+    max_extrapolations: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
 ) -> MDResult:
@@ -127,6 +134,9 @@ def run_md(
         log_interval: steps between samples.
         seed: of velocities and thermostat.
         device: where the model runs.
+        extrapolation: "count", "warn", "error" or "ignore" atoms outside the range of the training
+            set, see `NNMDCalculator`.
+        max_extrapolations: largest number of them, summed over all steps; None for no limit.
         overwrite: replace files that are there.
         progress: show a bar.
 
@@ -134,12 +144,18 @@ def run_md(
         ValueError: an argument is out of range, a file is there already, or the potential refuses
             the structure (an unknown element, atoms on top of each other).
         UnstableError: energies became NaN or the temperature absurd.
+        ExtrapolationError: more extrapolation than allowed.
     """
     _check(temperature, steps, timestep, ensemble, log_interval, seed)
     files = _files(output, overwrite)
     random = np.random.RandomState(seed)
     atoms = atoms.copy()
-    calculator = NNMDCalculator(potential, device=device)
+    calculator = NNMDCalculator(
+        potential,
+        device=device,
+        extrapolation=extrapolation,
+        max_extrapolations=max_extrapolations,
+    )
     atoms.calc = calculator
     atoms.get_potential_energy()  # what is wrong with the start is an error of its own
     draw_velocities(atoms, temperature, random)
@@ -161,6 +177,8 @@ def run_md(
                 record(step * timestep)
     result.seconds = time.monotonic() - start
     result.num_rebuilds = calculator.num_rebuilds
+    result.num_extrapolations = calculator.num_extrapolations
+    result.num_extrapolating_steps = calculator.num_extrapolating_evaluations
     if files:
         t, energy, heat = result.samples[:, 0], result.samples[:, 3], result.samples[:, 4]
         energy_drift(t, energy, len(atoms), files["plot"], temperature=heat)
@@ -195,6 +213,8 @@ def _steps(dynamics: MolecularDynamics, steps: int) -> Iterator[int]:
         raise UnstableError(
             f"the simulation broke down in step {done + 1}: {error}. {_ADVICE}"
         ) from error
+    except ExtrapolationError as error:
+        raise ExtrapolationError(f"the simulation ended in step {done + 1}: {error}") from error
 
 
 _ADVICE = (

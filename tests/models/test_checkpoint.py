@@ -15,6 +15,7 @@ import torch
 from nnmd_graph.models import BPNN, EnergyModel, Potential, checkpoint
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.representations import ACSF, G2
+from nnmd_graph.representations.range_scaling import RangeScaler
 
 DATA = Path(__file__).parent / "data"
 
@@ -73,7 +74,7 @@ def test_file_holds_plain_values_only(saved) -> None:
     """No pickled classes: loadable with weights_only, hyper-parameters as in a JSON file."""
     values = torch.load(saved, weights_only=True)
     assert values.keys() == {"format", "format_version", "hyper_parameters", "state"}
-    assert (values["format"], values["format_version"]) == ("nnmd_graph", 1)
+    assert (values["format"], values["format_version"]) == ("nnmd_graph", 2)
     json.dumps(values["hyper_parameters"])
     assert all(isinstance(t, torch.Tensor) for t in values["state"].values())
     with zipfile.ZipFile(saved) as archive:
@@ -91,6 +92,23 @@ def test_no_scaler(acsf, tmp_path) -> None:
     model = EnergyModel(acsf, ElementReadout(3, acsf.num_features, (4,)))
     Potential(model).save(tmp_path / "model.pt")
     assert Potential.load(tmp_path / "model.pt").model.scaler is None
+
+
+def test_scaler_and_nets_as_in_n2p2(acsf, graph_of, water, tmp_path, float64) -> None:
+    scaler = RangeScaler(3, acsf.num_features, "sigma", s_min=-1.0)
+    readout = ElementReadout(
+        3, acsf.num_features, [(4, 3), (2,), (5, 3)],
+        [("cos", "harmonic", "tanh"), ("relu", "identity"), ("tanh", "tanh", "identity")],
+    )  # fmt: skip
+    model = EnergyModel(acsf, readout, scaler=scaler)
+    model.fit_features(torch.rand(40, acsf.num_features), torch.arange(40) % 3)
+    potential = Potential(model).eval()
+    potential.save(tmp_path / "model.pt")
+    again = Potential.load(tmp_path / "model.pt")
+    assert repr(again.model.scaler) == repr(scaler)
+    graph = graph_of(water)
+    assert torch.equal(again(graph)["forces"], potential(graph)["forces"])
+    assert torch.equal(again.model.ranges.minimum, model.ranges.minimum)
 
 
 # -- modules of one's own ---------------------------------------------------------------------
@@ -192,10 +210,10 @@ def test_tensors_of_someone_else(tmp_path, other) -> None:
         Potential.load(tmp_path / "other.pt")
 
 
-@pytest.mark.parametrize("version", [2, 0, None, "1"])
+@pytest.mark.parametrize("version", [3, 0, None, "1"])
 def test_format_version_that_is_not_known(saved, version) -> None:
     rewritten(saved, format_version=version)
-    with pytest.raises(ValueError, match=rf"format version 1 to 1, got {version} .*update"):
+    with pytest.raises(ValueError, match=rf"format version 1 to 2, got {version} .*update"):
         Potential.load(saved)
 
 
@@ -250,10 +268,11 @@ def test_nothing_is_left_beside_the_file(make_potential, saved) -> None:
 # -- files of earlier versions ----------------------------------------------------------------
 
 
-def test_stored_file_of_format_1(graph_of) -> None:
-    """Written by data/make_bpnn_format_1.py; its energies must not change with the code."""
-    expected = json.loads((DATA / "bpnn_format_1.json").read_text())
-    potential = Potential.load(DATA / "bpnn_format_1.pt")
+@pytest.mark.parametrize("version", [1, 2])
+def test_stored_files(graph_of, version: int) -> None:
+    """Written by data/make_bpnn_format_*.py; their energies must not change with the code."""
+    expected = json.loads((DATA / f"bpnn_format_{version}.json").read_text())
+    potential = Potential.load(DATA / f"bpnn_format_{version}.pt")
     atoms = ase.Atoms(
         expected["symbols"], expected["positions"], cell=expected["cell"], pbc=expected["pbc"]
     )
@@ -261,3 +280,4 @@ def test_stored_file_of_format_1(graph_of) -> None:
     assert out["energy"].item() == pytest.approx(expected["energy"], rel=1e-12)
     np.testing.assert_allclose(out["forces"].numpy(), expected["forces"], rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(out["stress"][0].numpy(), expected["stress"], rtol=1e-9, atol=1e-12)
+    assert potential.model.ranges.fitted == (version > 1)

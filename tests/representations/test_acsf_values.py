@@ -40,7 +40,7 @@ def test_two_atoms(graph_of, d: float) -> None:
     assert g2 == pytest.approx(math.exp(-0.5 * (d - 0.7) ** 2) * fc, rel=1e-14)
     assert value(graph_of, G3(kappa=1.9), pair) == pytest.approx(math.cos(1.9 * d) * fc, rel=1e-14)
     assert value(graph_of, FUNCTIONS["G4"], pair) == 0.0
-    assert value(graph_of, FUNCTIONS["G5"], pair) == 0.0
+    assert value(graph_of, FUNCTIONS["G5"], pair) == pytest.approx(0.0, abs=1e-14)
 
 
 @pytest.mark.parametrize("zeta", [1.0, 2.0, 2.5, 16.0])
@@ -90,18 +90,18 @@ def test_everything_equals_plain_loops(
     atoms, functions, graph_of, brute_force, cutoff_function: str
 ) -> None:
     acsf = ACSF(("C", "H", "O"), R_C, functions, cutoff_function=cutoff_function)
-    expected = brute_force(atoms, acsf.functions, name=cutoff_function)
+    expected = brute_force(atoms, acsf, name=cutoff_function)
     x = acsf(graph_of(atoms)).numpy()
     np.testing.assert_allclose(x, expected, rtol=1e-11, atol=1e-13)
     assert (np.abs(expected) > 1e-12).any(0).mean() > 0.6  # the structure has most neighbours
 
 
 @pytest.mark.parametrize("cutoff_function", ["cosine", "tanh3"])
-def test_sums_without_triplets_equal_plain_loops(
-    atoms, integer_powers, without_triplets, graph_of, brute_force, cutoff_function: str
+def test_wide_sums_equal_plain_loops_either_way(
+    atoms, integer_powers, way, graph_of, brute_force, cutoff_function: str
 ) -> None:
     acsf = ACSF(("C", "H", "O"), R_C, integer_powers, cutoff_function=cutoff_function)
-    expected = brute_force(atoms, acsf.functions, name=cutoff_function)
+    expected = brute_force(atoms, acsf, name=cutoff_function)
     x = acsf(graph_of(atoms)).numpy()
     np.testing.assert_allclose(x, expected, rtol=1e-11, atol=1e-12)
     single = acsf(graph_of(atoms, dtype=torch.float32)).numpy()
@@ -113,7 +113,7 @@ def test_printed_double_sum_is_twice_as_large(graph_of, brute_force) -> None:
     atoms = ase.Atoms("COHH", [[0, 0, 0], [1.2, 0, 0], [-0.6, 0.9, 0.1], [-0.5, -0.9, 0.3]])
     functions = [G4(eta=0.1, zeta=2.0, lam=1.0), G5(eta=0.1, zeta=2.0, lam=-1.0)]
     acsf = ACSF(("C", "H", "O"), R_C, functions)
-    printed = brute_force(atoms, acsf.functions, ordered=True)
+    printed = brute_force(atoms, acsf, ordered=True)
     np.testing.assert_allclose(printed, 2.0 * acsf(graph_of(atoms)).numpy(), rtol=1e-12, atol=1e-14)
 
 
@@ -148,6 +148,7 @@ def test_without_neighbors_all_sums_are_empty(functions, graph_of) -> None:
 
 def test_columns_follow_the_functions_as_given(functions, graph_of, atoms) -> None:
     graph = graph_of(atoms)
+    functions = [f for f in functions if f.centre is None]
     acsf = ACSF(("C", "H", "O"), R_C, functions)
     one_by_one = [ACSF(("C", "H", "O"), R_C, [f])(graph) for f in functions]
     torch.testing.assert_close(acsf(graph), torch.cat(one_by_one, dim=1), rtol=1e-12, atol=1e-14)
@@ -182,7 +183,8 @@ def test_float32_is_near_float64(functions, graph_of, atoms) -> None:
     acsf = ACSF(("C", "H", "O"), R_C, functions)
     double, single = acsf(graph_of(atoms)), acsf(graph_of(atoms, dtype=torch.float32))
     assert (double.dtype, single.dtype) == (torch.float64, torch.float32)
-    scale = double.abs().amax(0).clamp(min=1e-3)
+    # Columns of another element are other functions.
+    scale = double.abs().clamp(min=1e-2)
     assert ((single - double) / scale).abs().max() < 2e-5
 
 

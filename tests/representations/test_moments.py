@@ -1,13 +1,13 @@
-"""G5 through moments equals G5 through triplets: values, derivatives, all kinds of pairs."""
+"""G5 by moments equals G5 over pairs: values, derivatives, all kinds of pairs."""
 
 import ase.build
 import pytest
 import torch
 
 from nnmd_graph.graph import AtomicGraph
-from nnmd_graph.representations import ACSF, G4, G5, acsf
-from nnmd_graph.representations.groups import make_groups
-from nnmd_graph.representations.moments import has_moments, pays
+from nnmd_graph.representations import ACSF, G5, moments
+from nnmd_graph.representations.factors import angular_key
+from nnmd_graph.representations.moments import MomentSum, WideFamily, has_moments
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -29,12 +29,14 @@ def graph() -> AtomicGraph:
 
 @pytest.fixture
 def both(monkeypatch, graph):
-    """Results of a function of (ACSF, graph) by moments and by triplets."""
+    """Results of a function of (ACSF, graph) by moments, divided at zeta = 3, and over pairs."""
 
     def run(function):
         results = []
-        for choice in (True, False):
-            monkeypatch.setattr(acsf, "pays", lambda *_, choice=choice, **__: choice)
+        for limit in (20.0, 3.0, 0.0):
+            monkeypatch.setattr(
+                WideFamily, "divided", lambda self, *_, limit=limit: moments._divided(self, limit)
+            )
             results.append(function(ACSF(("Na", "Cl"), 5.0, FUNCTIONS), graph))
         return results
 
@@ -42,14 +44,16 @@ def both(monkeypatch, graph):
 
 
 def test_values(both) -> None:
-    moments, triplets = both(lambda representation, graph: representation(graph))
-    assert (moments - triplets).abs().max() < 1e-11
+    by_moments, divided, over_pairs = both(lambda representation, graph: representation(graph))
+    assert (by_moments - over_pairs).abs().max() < 1e-11
+    assert (divided - over_pairs).abs().max() < 1e-11
 
 
 def test_derivatives(both) -> None:
-    (x, jacobian), (x_triplets, jacobian_triplets) = both(lambda r, graph: r.jacobian(graph))
-    assert (x - x_triplets).abs().max() < 1e-11
-    assert (jacobian - jacobian_triplets).abs().max() < 1e-11
+    (x, jacobian), *others = both(lambda r, graph: r.jacobian(graph))
+    for x_other, jacobian_other in others:
+        assert (x - x_other).abs().max() < 1e-11
+        assert (jacobian - jacobian_other).abs().max() < 1e-11
 
 
 def test_gradients_to_second_order(both) -> None:
@@ -64,25 +68,27 @@ def test_gradients_to_second_order(both) -> None:
         (hessian_row,) = torch.autograd.grad(force.square().sum(), pos)
         return torch.stack([force.detach(), hessian_row])
 
-    moments, triplets = both(second)
-    torch.testing.assert_close(moments, triplets, rtol=1e-10, atol=1e-10)
+    by_moments, divided, over_pairs = both(second)
+    torch.testing.assert_close(by_moments, over_pairs, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(divided, over_pairs, rtol=1e-10, atol=1e-10)
 
 
-def test_only_integer_g5_has_them() -> None:
-    def group(f):
-        return make_groups(ACSF(("Na",), 5.0, [f]).functions)[0]
+def test_only_small_integer_powers_have_them() -> None:
+    def has(zeta: float) -> bool:
+        return has_moments(angular_key(G5(eta=0.1, zeta=zeta, lam=1.0)))
 
-    assert has_moments(group(G5(eta=0.1, zeta=4, lam=1.0)))
-    assert not has_moments(group(G5(eta=0.1, zeta=2.5, lam=1.0)))
-    assert not has_moments(group(G5(eta=0.1, zeta=64, lam=1.0)))
-    assert not has_moments(group(G4(eta=0.1, zeta=4, lam=1.0)))
+    assert [has(zeta) for zeta in (4.0, 2.5, 64.0)] == [True, False, False]
 
 
-def test_they_pay_where_there_are_many_neighbors() -> None:
-    functions = [G5(eta=0.1, zeta=z, lam=lam) for z in (1, 2, 4, 8) for lam in (1.0, -1.0)]
-    group = make_groups(ACSF(("Na",), 5.0, functions).functions)[0]
-    assert pays(group, num_edges=100 * 80, num_nodes=100)
-    assert not pays(group, num_edges=100 * 5, num_nodes=100)
+def test_they_are_taken_where_there_are_many_neighbors() -> None:
+    functions = [G5(eta=0.1, zeta=z, lam=lam) for z in (1, 2, 4, 16) for lam in (1.0, -1.0)]
+    (family,) = ACSF(("Na",), 5.0, functions)._sets[0].sums
+    kinds = {
+        n: {type(part): len(part.columns) for part in family.divided(n, n)} for n in (3, 80, 1000)
+    }
+    assert MomentSum not in kinds[3]
+    assert kinds[80][MomentSum] == 6  # zeta = 16 stays with the pairs
+    assert kinds[1000] == {MomentSum: 8}
 
 
 def test_no_neighbors() -> None:

@@ -69,6 +69,7 @@ def test_the_schema_knows_the_documentation() -> None:
         ({"training": {"schedule": "step"}}, "expected one of ['cosine', 'exponential', 'plat"),
         ({"model": {"name": "gcnn"}}, "`model.name` in config: expected one of ['bpnn'], got 'gcn"),
         ({"model": {"activation": "tahn"}}, "got 'tahn'; did you mean 'tanh'?"),
+        ({"model": {"activation": "relu"}}, "expected one of"),
         (
             {"model": {"dtype": "float16"}},
             "in config: expected 'float32' or 'float64'",

@@ -6,10 +6,12 @@ import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from nnmd_graph.data import AtomsDataset
 from nnmd_graph.data.statistics import force_rms
 from nnmd_graph.training.preparation import (
     choose_batch_size,
     fit_baseline,
+    fit_features,
     prepare_graphs,
     should_precompute,
 )
@@ -114,6 +116,34 @@ def test_features_that_are_trained_are_not_kept() -> None:
     assert not should_precompute(model, list(dataset(copper(1))), None)
     with pytest.raises(ValueError, match="`precompute` must be False or None"):
         should_precompute(model, list(dataset(copper(1))), True)
+
+
+@pytest.mark.parametrize("features", [True, False])
+def test_ranges_hold_every_training_atom(features: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those beyond the atoms that are enough for the scaling."""
+    model, train = potential(), dataset(copper(8))
+    graphs = prepare_graphs(model, list(train), features=features, progress=False)
+    fit_features(model, graphs, seed=0)
+    scaler = model.model.scaler.mean.clone()
+    limits = {name: limit.clone() for name, limit in model.model.ranges.named_buffers()}
+    x = torch.cat([model.model.representation(graph) for graph in graphs]).double()
+    torch.testing.assert_close(limits["minimum"], x.amin(0, keepdim=True))
+    torch.testing.assert_close(limits["maximum"], x.amax(0, keepdim=True))
+    monkeypatch.setattr("nnmd_graph.training.preparation.MAX_ATOMS_FOR_SCALING", 9)
+    model = potential()
+    fit_features(model, graphs, seed=0)
+    assert not torch.equal(model.model.scaler.mean, scaler)
+    for name, limit in model.model.ranges.named_buffers():
+        assert torch.equal(limit, limits[name])
+
+
+def test_no_training_atom_extrapolates(fit: Fit, train: AtomsDataset) -> None:
+    model, _ = fit(max_epochs=1, precompute=True)
+    for graph in train:
+        assert len(model.extrapolation(graph)) == 0
+    stretched = copper(1)[0].copy()
+    stretched.set_cell(stretched.cell * 1.2, scale_atoms=True)
+    assert len(model.extrapolation(dataset([stretched])[0])) > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

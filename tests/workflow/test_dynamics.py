@@ -10,7 +10,7 @@ import torch
 from ase import Atoms, units
 from ase.build import bulk, molecule
 
-from nnmd_graph.models import BPNN, Potential
+from nnmd_graph.models import BPNN, ExtrapolationError, Potential
 from nnmd_graph.representations import ACSF, G2
 from nnmd_graph.workflow import MDResult, UnstableError, run_md
 from nnmd_graph.workflow.dynamics import COLUMNS, draw_velocities
@@ -157,3 +157,34 @@ def test_an_unknown_element_is_an_error(potential: Potential) -> None:
 def test_one_isolated_atom_flies_straight_on(potential: Potential) -> None:
     result = run_md(potential, Atoms("Cu", [[0.0, 0.0, 0.0]]), steps=10, log_interval=1)
     assert result.samples[:, 4].std() < 1e-9
+
+
+def test_steps_outside_the_training_range_are_counted(potential: Potential, atoms: Atoms) -> None:
+    assert run_md(potential, atoms, steps=5).num_extrapolations is None
+    one = torch.ones(1, 3)
+    potential.model.ranges.set(0.0 * one, 99.0 * one)
+    result = run_md(potential, atoms, steps=5)
+    assert (result.num_extrapolations, result.num_extrapolating_steps) == (0, 0)
+    potential.model.ranges.set(98.0 * one, 99.0 * one)
+    result = run_md(potential, atoms, steps=5)
+    assert (result.num_extrapolations, result.num_extrapolating_steps) == (6 * 8 * 3, 6)
+    assert run_md(potential, atoms, steps=5, extrapolation="ignore").num_extrapolations is None
+    with pytest.warns(UserWarning, match="`atoms`.*24 extrapolations"):
+        run_md(potential, atoms, steps=5, extrapolation="warn")
+    with pytest.raises(ExtrapolationError, match="expected at most 0, got 24"):
+        run_md(potential, atoms, steps=5, extrapolation="error")
+
+
+def test_what_came_before_too_many_extrapolations_is_kept(
+    potential: Potential, atoms: Atoms, tmp_path: Path
+) -> None:
+    potential.model.ranges.set(torch.full((1, 3), 98.0), torch.full((1, 3), 99.0))
+    with pytest.raises(ExtrapolationError, match="ended in step 3: .* at most 72, got 96"):
+        run_md(
+            *(potential, atoms),
+            steps=5,
+            log_interval=1,
+            max_extrapolations=72,
+            output=tmp_path / "md.traj",
+        )
+    assert len(ase.io.read(tmp_path / "md.traj", ":")) == 3

@@ -27,7 +27,7 @@ def test_a_model(tmp_path: Path, settings: Callable[..., dict[str, Any]]) -> Non
     assert facts["functions"] == "7 (4 G2, 3 G5)"
     assert facts["parameters"] == str(2 * (7 * 6 + 6 + 6 + 1))
     assert facts["dtype"] == "float32"
-    assert facts["format version"] == "1"
+    assert facts["format version"] == "2"
     assert facts["isolated atoms"] == "O -1.5000 eV, Cu 2.0000 eV"
     assert facts["hidden channels"].startswith("6")
 

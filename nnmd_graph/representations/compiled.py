@@ -1,0 +1,111 @@
+"""The elementwise part of sums over pairs, as it stands or compiled into one loop.
+
+Compiling needs a C++ compiler on the CPU (Triton on a GPU) and some seconds for each sum; results
+agree with the plain ones to rounding, which is checked when it is done.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from nnmd_graph.representations.factors import AngularFactors, RadialFactors, ValueAndSlope
+
+NarrowFactors = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
+WideFactors = Callable[[Tensor], ValueAndSlope]
+
+
+def narrow_factors(radial: RadialFactors, angular: AngularFactors) -> NarrowFactors:
+    """Factors of pairs with a distance of their own.
+
+    Returns:
+        A function of r_jk^2 [C, T], cos theta [C, T] and rho(r_ij) rho(r_ik) [B, C, T]: r_jk, A,
+        dA/dcos, rho(r_jk), its slope, and the product of the three rho.
+    """
+
+    def factors(squares: Tensor, cos: Tensor, sides: Tensor) -> tuple[Tensor, ...]:
+        dist = torch.sqrt(squares)
+        rho, steep = radial(dist)
+        return dist, *angular(cos), rho, steep, sides * rho
+
+    return factors
+
+
+def wide_factors(angular: AngularFactors, like: bool) -> WideFactors:
+    """A and dA/dcos of all pairs [C, n, n']; zero on the diagonal where both are from one table."""
+
+    def factors(cos: Tensor) -> ValueAndSlope:
+        angle, slope = angular(cos)
+        if not like:
+            return angle, slope
+        # Not j = k. Subtracting their sum afterwards would cost digits.
+        place = torch.arange(cos.shape[1], device=cos.device)
+        apart = (place.unsqueeze(1) != place).to(cos.dtype)
+        return angle * apart, slope * apart
+
+    return factors
+
+
+@lru_cache(maxsize=512)
+def compiled_narrow(radial: RadialFactors, angular: AngularFactors) -> NarrowFactors:
+    """:func:`narrow_factors`, compiled."""
+    return _compiled(narrow_factors(radial, angular))
+
+
+@lru_cache(maxsize=512)
+def compiled_wide(angular: AngularFactors, like: bool) -> WideFactors:
+    """:func:`wide_factors`, compiled."""
+    return cast(WideFactors, _compiled(wide_factors(angular, like)))
+
+
+def _compiled(plain: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
+    """Compile a function at its first call and check the results of that call.
+
+    Warns:
+        RuntimeWarning: If there is no compiler, or its results differ; the plain one stays.
+    """
+    fast = torch.compile(plain, dynamic=True)
+    chosen: dict[torch.dtype, Callable[..., tuple[Tensor, ...]]] = {}
+
+    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
+        dtype = arguments[0].dtype
+        if dtype not in chosen:
+            chosen[dtype] = fast if _agrees(plain, fast, arguments) else plain
+        return chosen[dtype](*arguments)
+
+    return call
+
+
+def _agrees(
+    plain: Callable[..., tuple[Tensor, ...]],
+    fast: Callable[..., tuple[Tensor, ...]],
+    arguments: tuple[Tensor, ...],
+) -> bool:
+    expected = plain(*arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the compiler about itself
+            results = fast(*arguments)
+    except Exception as error:  # whatever a missing or broken compiler raises
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        warnings.warn(
+            f"symmetry functions stay uncompiled, no compiler works here ({reason[:200]})",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    limit = 1e3 * torch.finfo(arguments[0].dtype).eps
+    for one, other in zip(expected, results, strict=True):
+        if one.numel() and float((one - other).abs().max()) > limit * float(one.abs().max() + 1.0):
+            warnings.warn(
+                "symmetry functions stay uncompiled, compiled ones differ from plain ones",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return False
+    return True

@@ -1,0 +1,126 @@
+"""Scaling of each feature by its range, mean or spread, as n2p2 and RuNNer do it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from nnmd_graph.nn.scatter import take
+
+KINDS = ("none", "scale", "center", "scale_center", "sigma")
+
+
+class RangeScaler(nn.Module):
+    r"""x' of each feature by itself, with what the training set had for it and the element s.
+
+    | kind | x' | n2p2 |
+    |---|---|---|
+    | none | x | |
+    | scale | s_min + (s_max - s_min) (x - min_s) / (max_s - min_s) | scale_symmetry_functions |
+    | center | x - mean_s | center_symmetry_functions |
+    | scale_center | s_min + (s_max - s_min) (x - mean_s) / (max_s - min_s) | both |
+    | sigma | s_min + (s_max - s_min) (x - mean_s) / sigma_s | scale_symmetry_functions_sigma |
+
+    sigma_s^2 = sum (x - mean_s)^2 / (n - 1). A feature that does not vary is divided by one.
+    Source: A. Singraber et al., J. Chem. Theory Comput. 15, 1827 (2019), doi
+    10.1021/acs.jctc.8b00770 (n2p2's ``SymFnc.cpp``). New models train better with
+    :class:`nnmd_graph.representations.scaling.FeatureScaler`; this one is for potentials that come
+    from n2p2 or go there.
+
+    Args:
+        num_species: Number of elements S.
+        num_features: Number of features F.
+        kind: See the table.
+        s_min: Lower end of the scaled range.
+        s_max: Upper end of the scaled range.
+
+    Attributes:
+        minimum: [S, F]; with maximum, mean and sigma such that nothing is scaled before ``fit``.
+        maximum: [S, F].
+        mean: [S, F].
+        sigma: Standard deviation, [S, F].
+
+    Shapes:
+        x [N, F], species_id [N] -> x' [N, F].
+
+    Raises:
+        ValueError: If there is no such kind, or s_min and s_max are not finite.
+    """
+
+    minimum: Tensor
+    maximum: Tensor
+    mean: Tensor
+    sigma: Tensor
+
+    def __init__(
+        self,
+        num_species: int,
+        num_features: int,
+        kind: str = "scale_center",
+        s_min: float = 0.0,
+        s_max: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if kind not in KINDS:
+            raise ValueError(f"`kind` must be one of {KINDS}, got {kind!r}; pass one of these")
+        if not (math.isfinite(s_min) and math.isfinite(s_max)):
+            raise ValueError(f"`s_min` and `s_max` must be finite, got {s_min}, {s_max}; 0, 1")
+        self.kind = kind
+        self.s_min, self.s_max = float(s_min), float(s_max)
+        shape = (num_species, num_features)
+        self.register_buffer("minimum", torch.zeros(shape))
+        self.register_buffer("maximum", torch.ones(shape))
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("sigma", torch.ones(shape))
+
+    def forward(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> Tensor:
+        """Scaled features, [N, F]."""
+        if self.kind == "none":
+            return x
+        shifted = x - take(self.minimum if self.kind == "scale" else self.mean, species_id)
+        if self.kind == "center":
+            return shifted
+        factor = (self.s_max - self.s_min) / self.width
+        return self.s_min + take(factor, species_id) * shifted
+
+    @property
+    def width(self) -> Tensor:
+        """What a feature is divided by, [S, F]: its range, sigma, or one where that is zero."""
+        if self.kind in ("none", "center"):
+            return torch.ones_like(self.mean)
+        width = self.sigma if self.kind == "sigma" else self.maximum - self.minimum
+        # Below the smallest number of the dtype the quotient would overflow.
+        return torch.where(width > torch.finfo(width.dtype).tiny, width, 1.0)
+
+    @torch.no_grad()
+    def fit(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
+        """Fit to features of a training set; elements that it lacks keep their values."""
+        for s in range(len(self.mean)):
+            rows = x[species_id == s].double()
+            if not len(rows):
+                continue
+            self.minimum[s] = rows.amin(0)
+            self.maximum[s] = rows.amax(0)
+            self.mean[s] = rows.mean(0)
+            square = (rows - rows.mean(0)).square().sum(0)
+            self.sigma[s] = (square / max(len(rows) - 1, 1)).sqrt()
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """Plain values that rebuild this module."""
+        num_species, num_features = self.mean.shape
+        return {
+            "num_species": num_species,
+            "num_features": num_features,
+            "kind": self.kind,
+            "s_min": self.s_min,
+            "s_max": self.s_max,
+        }
+
+    def extra_repr(self) -> str:
+        """Sizes for ``print``."""
+        num_species, num_features = self.mean.shape
+        return f"{num_species} elements, {num_features} features, {self.kind}"

@@ -1,0 +1,187 @@
+"""Ranges of features over a training set: where a net interpolates, and where it does not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from nnmd_graph.nn.scatter import take
+
+EPS = 1000 * sys.float_info.epsilon
+"""What a value may lie outside before it counts, as in n2p2 (``Element.cpp``)."""
+
+ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5}
+"""The same as a part of a feature's largest value, by the dtype of x: sums over neighbours come out
+a little different when atoms are batched or numbered in another way, or units converted (up to
+3e-14 in float64; 4e-6 in float32, whose positions are rounded too)."""
+
+MAX_VALUES = 2**22
+"""Values that are compared at once."""
+
+Watcher = Callable[[Tensor, Tensor, Tensor | None], None]
+"""Takes features, elements and, where they are some of a structure's atoms, their numbers."""
+
+
+class FeatureRanges(nn.Module):
+    r"""Smallest and largest value of each feature and element over a training set.
+
+    Atom i of element s extrapolates in feature k if
+
+        x_ik + eps < minimum_sk   or   x_ik - eps > maximum_sk,
+
+    eps = 1000 * 2.2e-16 or, where that is more, 1e-12 of the larger limit (1e-5 for x in float32),
+    which covers rounding. This is how n2p2 counts, on values before any scaling (A. Singraber, J.
+    Behler, C. Dellago, J. Chem. Theory Comput. 15, 1827 (2019), doi 10.1021/acs.jctc.8b00770).
+
+    Limits stay in float64 whatever the model's dtype. An element that no training atom had is
+    unknown, with minimum = inf and maximum = -inf: nothing is outside of that.
+
+    Args:
+        num_species: Number of elements S.
+        num_features: Number of features F.
+
+    Attributes:
+        minimum: [S, F].
+        maximum: [S, F].
+
+    Shapes:
+        x [N, F], species_id [N] -> excess [N, F].
+    """
+
+    minimum: Tensor
+    maximum: Tensor
+
+    def __init__(self, num_species: int, num_features: int) -> None:
+        super().__init__()
+        unknown = torch.full((num_species, num_features), torch.inf, dtype=torch.float64)
+        self.register_buffer("minimum", unknown)
+        self.register_buffer("maximum", -unknown)
+        self._watchers: list[Watcher] = []
+
+    @property
+    def known(self) -> Tensor:
+        """Elements that have ranges, [S], bool."""
+        return (self.minimum <= self.maximum).any(dim=1)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether any element has ranges."""
+        return bool(self.known.any())
+
+    @torch.no_grad()
+    def set(self, minimum: Any, maximum: Any) -> None:
+        """Set the limits, [S, F]; inf and -inf for what is unknown.
+
+        Raises:
+            ValueError: If the shapes differ from [S, F], or a minimum exceeds its maximum.
+        """
+        low, high = (
+            torch.as_tensor(values, dtype=torch.float64, device=self.minimum.device)
+            for values in (minimum, maximum)
+        )
+        for name, values in (("minimum", low), ("maximum", high)):
+            if values.shape != self.minimum.shape:
+                raise ValueError(
+                    f"`{name}` must be of shape {list(self.minimum.shape)}, elements and features, "
+                    f"got {list(values.shape)}; give a row for each element"
+                )
+        unknown = (low == torch.inf) & (high == -torch.inf)
+        wrong = torch.nonzero(~((low <= high) | unknown))
+        if len(wrong):
+            s, k = wrong[0].tolist()
+            raise ValueError(
+                f"`minimum` must not exceed `maximum`, got {float(low[s, k])} and "
+                f"{float(high[s, k])} for element {s}, feature {k}; give inf and -inf where the "
+                "range is unknown"
+            )
+        self.minimum.copy_(low)
+        self.maximum.copy_(high)
+
+    @torch.no_grad()
+    def fit(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
+        """Widen the ranges to hold these atoms; every training atom must come by here once."""
+        for s in range(len(self.minimum)):
+            rows = x[species_id == s].double()
+            if len(rows):
+                self.minimum[s] = torch.minimum(self.minimum[s], rows.amin(0))
+                self.maximum[s] = torch.maximum(self.maximum[s], rows.amax(0))
+
+    @torch.no_grad()
+    def excess(
+        self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]
+    ) -> Float[Tensor, "N F"]:
+        """How far each value lies outside: above positive, below negative, inside 0, [N, F].
+
+        Features may be the first F' only, [N, F'], where the others are known to be zero.
+        """
+        width = x.shape[1]
+        low, high, eps = (take(row[:, :width], species_id) for row in self._limits(x.dtype))
+        value = x.double()
+        above = torch.where(value - eps > high, value - high, 0.0)
+        return torch.where(value + eps < low, value - low, above)
+
+    @torch.no_grad()
+    def count(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> Int[Tensor, " N"]:
+        """Number of features of each atom that lie outside, [N]."""
+        rows = max(1, MAX_VALUES // max(1, x.shape[1]))
+        parts = zip(x.split(rows), species_id.split(rows), strict=True)
+        return torch.cat([(self.excess(part, ids) != 0.0).sum(dim=1) for part, ids in parts])
+
+    def _limits(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """Limits with none where they are unknown, and the tolerance, each [S, F]."""
+        known = self.minimum <= self.maximum
+        low = torch.where(known, self.minimum, -torch.inf)
+        high = torch.where(known, self.maximum, torch.inf)
+        largest = torch.where(known, torch.maximum(low.abs(), high.abs()), 0.0)
+        part = ROUNDING.get(dtype, 10 * torch.finfo(dtype).eps)
+        return low, high, (part * largest).clamp(min=EPS)
+
+    def show(self, x: Tensor, species_id: Tensor, atoms: Tensor | None = None) -> None:
+        """Pass features on to whoever watches; a model calls this with what it computed.
+
+        Args:
+            x: Features, [N, F].
+            species_id: Elements, [N].
+            atoms: Numbers of these atoms, [N]; None if they are all atoms of the graph, in order.
+        """
+        for watcher in self._watchers:
+            watcher(x.detach(), species_id, atoms)
+
+    @contextmanager
+    def watched(self, watcher: Watcher) -> Iterator[None]:
+        """Let ``watcher(x, species_id, atoms)`` see the features that are computed meanwhile.
+
+        Looking for extrapolation then costs a comparison, not the features once more.
+        """
+        self._watchers.append(watcher)
+        try:
+            yield
+        finally:
+            self._watchers.remove(watcher)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeatureRanges:
+        before = self.minimum, self.maximum
+        super()._apply(fn, recurse)
+        # float64 of its own: the rounding to a model's float32 would put training atoms outside.
+        self.minimum, self.maximum = (limit.to(self.minimum.device) for limit in before)
+        return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # Files of version 0.1 have no ranges; theirs are unknown, which is no error.
+        for name, value in (("minimum", torch.inf), ("maximum", -torch.inf)):
+            unknown = torch.full_like(self.get_buffer(name), value)
+            state_dict.setdefault(prefix + name, unknown)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """Sizes for ``print``."""
+        size = f"{self.minimum.shape[0]} elements, {self.minimum.shape[1]} features"
+        return size if self.fitted else f"{size}, unknown"

@@ -1,0 +1,306 @@
+"""Sums over neighbours and pairs of neighbours: values, and how gradients flow back.
+
+A sum gives the values of its functions and a pullback: from w = dE/dvalue it adds dE/d edge_vec.
+Both are plain formulas, so no graph of operations is recorded for forces; where second derivatives
+are wanted, autograd records the pullback itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnmd_graph.representations.compiled import (
+    compiled_narrow,
+    compiled_wide,
+    narrow_factors,
+    wide_factors,
+)
+from nnmd_graph.representations.factors import AngularFactors, RadialFactors
+from nnmd_graph.representations.neighborhoods import Gradient, Table
+
+# Numbers in a matrix of pairs that is worked on at a time.
+MAX_MATRIX = 2**17
+
+Tables = Mapping[int, Table]
+Gradients = Mapping[int, Gradient]
+Pullback = Callable[[Tensor, Gradients], None]
+"""(w [C, K], gradients) -> None: adds the derivatives of sum(w * values) to the gradients."""
+SidePull = Callable[[Tensor], list[dict[str, Tensor]]]
+"""w [C, B, A] -> for each side the parts of its :class:`Gradient` by name."""
+
+
+@dataclass(frozen=True)
+class RadialSum:
+    """sum_j rho_b(r_ij) over neighbours of one element.
+
+    Args:
+        neighbor: Key of the table that is summed over.
+        radial: The functions rho, B = K of them.
+        columns: Feature number of each function, [K].
+    """
+
+    neighbor: int
+    radial: RadialFactors
+    columns: tuple[int, ...]
+
+    def __call__(self, tables: Tables) -> tuple[Tensor, Pullback]:
+        """Values [C, K] and their pullback."""
+        value, slope = tables[self.neighbor].radial(self.radial)  # [C, B, n]
+
+        def pullback(w: Tensor, gradients: Gradients) -> None:
+            gradients[self.neighbor].add(dist=torch.bmm(w.unsqueeze(1), slope).squeeze(1))
+
+        return value.sum(-1), pullback
+
+
+@dataclass(frozen=True)
+class PairSum:
+    """What wide and narrow sums over pairs of neighbours share.
+
+    Args:
+        pair: Keys of the tables of the first and the second neighbour, in ascending order.
+        radial: B functions of a distance.
+        angular: A functions of the angle.
+        places: Which product of the two each function is, b A + a, [K].
+        columns: Feature number of each function, [K].
+        compiled: Whether elementwise work goes through compiled loops where autograd records
+            nothing.
+    """
+
+    pair: tuple[int, int]
+    radial: RadialFactors
+    angular: AngularFactors
+    places: tuple[int, ...]
+    columns: tuple[int, ...]
+    compiled: bool = False
+
+    @property
+    def like(self) -> bool:
+        """Whether both neighbours come from one table, so that each pair occurs twice in it."""
+        return self.pair[0] == self.pair[1]
+
+    def __call__(self, tables: Tables) -> tuple[Tensor, Pullback]:
+        """Values [C, K] and their pullback."""
+        raise NotImplementedError
+
+    def _compiled_now(self) -> bool:
+        return self.compiled and not torch.is_grad_enabled()
+
+    def _chosen(self, products: Tensor) -> Tensor:
+        """The functions' values out of all products, [C, B, A] -> [C, K]."""
+        products = products.flatten(1)
+        if self.places == tuple(range(products.shape[1])):
+            return products
+        return products.index_select(1, torch.tensor(self.places, device=products.device))
+
+    def _spread(self, w: Tensor) -> Tensor:
+        """The reverse: [C, K] -> [C, B, A], zero where no function is."""
+        num_b, num_a = len(self.radial.keys), len(self.angular.keys)
+        if self.places != tuple(range(num_b * num_a)):
+            places = torch.tensor(self.places, device=w.device)
+            w = w.new_zeros(len(w), num_b * num_a).index_copy(1, places, w)
+        return w.reshape(len(w), num_b, num_a)
+
+
+class Side(NamedTuple):
+    """One neighbour of the pairs around some centres.
+
+    Attributes:
+        vec: Edge vectors, [C, 3, n], Å.
+        unit: Unit vectors, [C, 3, n].
+        dist: Distances, [C, n], Å.
+        rho: Radial factors, [C, B, n].
+        steep: Their slopes.
+    """
+
+    vec: Tensor
+    unit: Tensor
+    dist: Tensor
+    rho: Tensor
+    steep: Tensor
+
+
+class OverPairs(PairSum):
+    """Sums that go over all pairs, a few centres at a time so that matrices stay in the cache."""
+
+    def __call__(self, tables: Tables) -> tuple[Tensor, Pullback]:
+        """Values [C, K] and their pullback."""
+        sides = [self._side(tables[key]) for key in self.pair]
+        size = max(1, MAX_MATRIX // (sides[0].dist.shape[1] * sides[1].dist.shape[1]))
+        parts = [
+            [Side(*rows) for rows in zip(*(field.split(size) for field in side), strict=True)]
+            for side in sides
+        ]
+        results = [self._sums(one, other) for one, other in zip(*parts, strict=True)]
+
+        def pullback(w: Tensor, gradients: Gradients) -> None:
+            pieces = self._spread(w).split(size)
+            back = [pull(piece) for (_, pull), piece in zip(results, pieces, strict=True)]
+            for key, side in zip(self.pair, zip(*back, strict=True), strict=False):
+                names = side[0].keys()
+                whole = {name: torch.cat([part[name] for part in side]) for name in names}
+                gradients[key].add(**whole)
+
+        return self._chosen(torch.cat([sums for sums, _ in results])), pullback
+
+    def _side(self, table: Table) -> Side:
+        return Side(table.vec, table.unit, table.dist, *table.radial(self.radial))
+
+    def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
+        """Sums [C, B, A], and w [C, B, A] -> derivatives for one or both of the sides."""
+        raise NotImplementedError
+
+
+class WideSum(OverPairs):
+    """sum_{j<k} rho_b(r_ij) rho_b(r_ik) A_a(cos theta) by matrix products over all pairs.
+
+    With the matrix A_a[j, k] of a centre, G_ba = rho_b^T A_a rho_b for unlike elements; for like
+    ones half of that with a zero diagonal.
+    """
+
+    def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
+        make = compiled_wide if self._compiled_now() else wide_factors
+        # [A, C, n, n']
+        angle, slope = make(self.angular, self.like)(torch.bmm(one.unit.mT, other.unit))
+        turned = torch.stack([torch.bmm(other.rho, a.mT) for a in angle], 2)  # [C, B, A, n]
+        sums = (turned * one.rho.unsqueeze(2)).sum(-1)
+        if self.like:
+            sums = 0.5 * sums
+        else:
+            turned_k = torch.stack([torch.bmm(one.rho, a) for a in angle], 2)
+
+        def pull(w: Tensor) -> list[dict[str, Tensor]]:
+            w = w.unsqueeze(-1)  # [C, B, A, 1]
+            weighted = (w * one.rho.unsqueeze(2)).unbind(2)  # A of [C, B, n]
+            by_cos = _contract([torch.bmm(part.mT, other.rho) for part in weighted], slope.unbind())
+            by_rho = (w * turned).sum(2)
+            by_one = {
+                "dist": (by_rho * one.steep).sum(1),
+                "unit": torch.bmm(other.unit, by_cos.mT),
+            }
+            if self.like:  # both sides are in there already
+                return [by_one]
+            by_rho = (w * turned_k).sum(2)
+            by_other = {
+                "dist": (by_rho * other.steep).sum(1),
+                "unit": torch.bmm(one.unit, by_cos),
+            }
+            return [by_one, by_other]
+
+        return sums, pull
+
+
+class NarrowSum(OverPairs):
+    """sum_{j<k} rho_b(r_ij) rho_b(r_ik) rho_b(r_jk) A_a(cos theta) over the pairs with r_jk < r_c.
+
+    About half of all pairs inside a sphere are further apart than its radius, so the others are
+    picked out first.
+    """
+
+    def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
+        squares = torch.baddbmm(self._squares(one, other), one.vec.mT, other.vec, alpha=-2.0)
+        live = _below(squares, self.radial.cutoff**2)  # [C, T]
+        shape, at = squares.shape, live.flatten()
+
+        def picked(dense: Tensor) -> Tensor:
+            return dense.flatten().index_select(0, at).view(live.shape)
+
+        cos = picked(torch.bmm(one.unit.mT, other.unit))
+        each = zip(one.rho.unbind(1), other.rho.unbind(1), strict=True)
+        sides = torch.stack([picked(x.unsqueeze(2) * y.unsqueeze(1)) for x, y in each])  # [B, C, T]
+        make = compiled_narrow if self._compiled_now() else narrow_factors
+        factors = make(self.radial, self.angular)
+        dist, angle, slope, rho_jk, steep_jk, product = factors(picked(squares), cos, sides)
+        product = product.transpose(0, 1)  # [C, B, T]
+        sums = torch.bmm(product, angle.permute(1, 2, 0))  # [C, B, A]
+
+        def pull(w: Tensor) -> list[dict[str, Tensor]]:
+            by_product = torch.bmm(w, angle.transpose(0, 1)).unbind(1)  # B of [C, T]
+            by_angle = torch.bmm(w.mT, product).unbind(1)  # A of [C, T]
+            by_cos = _dense(_contract(by_angle, slope.unbind()), at, shape)
+            by_jk = [x * y for x, y in zip(by_product, sides, strict=True)]
+            by_square = _dense(_contract(by_jk, steep_jk.unbind()) / dist, at, shape)
+            by_sides = [_dense(x * y, at, shape) for x, y in zip(by_product, rho_jk, strict=True)]
+            turned = [matrix.mT for matrix in by_sides]
+            return [
+                self._pull_side(one, other, by_cos.mT, by_square.mT, turned),
+                self._pull_side(other, one, by_cos, by_square, by_sides),
+            ]
+
+        return sums, pull
+
+    @staticmethod
+    def _pull_side(
+        own: Side, other: Side, by_cos: Tensor, by_square: Tensor, by_sides: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """Derivatives for the neighbour that the columns of the matrices stand for.
+
+        d cos / d u_j = u_k; d r_jk^2 / d r_j = 2 (r_j - r_k).
+        """
+        by_rho = [
+            torch.bmm(other.rho[:, b : b + 1], matrix).squeeze(1)
+            for b, matrix in enumerate(by_sides)
+        ]
+        return {
+            "dist": _contract(by_rho, own.steep.unbind(1)),
+            "unit": torch.bmm(other.unit, by_cos),
+            "vec": own.vec * by_square.sum(1, keepdim=True) - torch.bmm(other.vec, by_square),
+        }
+
+    def _squares(self, one: Side, other: Side) -> Tensor:
+        """r_ij^2 + r_ik^2, [C, n, n'], very large where a pair does not count."""
+        far, rc = 1e30, self.radial.cutoff
+        own = torch.where(one.dist < rc, one.dist * one.dist, far)
+        others = torch.where(other.dist < rc, other.dist * other.dist, far)
+        squares = own.unsqueeze(2) + others.unsqueeze(1)
+        if not self.like:
+            return squares
+        n = squares.shape[1]
+        return squares + squares.new_full((n, n), far).tril()
+
+
+def _below(squares: Tensor, limit: float) -> Tensor:
+    """Places of numbers below a limit, [C, T], in rows of equal length.
+
+    Rows are filled with the place of a number that is not below.
+
+    Args:
+        squares: [C, n, n'].
+        limit: The limit.
+    """
+    flat = squares.detach().flatten() < limit
+    if flat.is_cuda:
+        at, outside = torch.nonzero(flat).squeeze(-1), torch.argmin(flat.byte())
+    else:
+        # numpy finds them ten times faster than torch does.
+        at = torch.from_numpy(np.flatnonzero(flat.numpy()))
+        outside = torch.tensor(int(flat.numpy().argmin()))
+    ends = torch.arange(1, len(squares) + 1, device=flat.device) * squares[0].numel()
+    last = torch.searchsorted(at, ends)
+    first = torch.cat([last.new_zeros(1), last[:-1]])
+    count = last - first
+    place = torch.arange(int(count.max()), device=flat.device)
+    number = torch.clamp(first.unsqueeze(1) + place, max=max(len(at) - 1, 0))
+    if not len(at):
+        return number
+    rows = at.index_select(0, number.flatten()).view_as(number)
+    return torch.where(place < count.unsqueeze(1), rows, outside)
+
+
+def _dense(values: Tensor, at: Tensor, shape: torch.Size) -> Tensor:
+    """Values at places of a matrix of pairs that is zero elsewhere; filling adds zeros."""
+    return values.new_zeros(shape.numel()).scatter_(0, at, values.flatten()).view(shape)
+
+
+def _contract(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
+    """Sum of products, sum_b one_b other_b."""
+    total = one[0] * other[0]
+    for x, y in zip(one[1:], other[1:], strict=True):
+        total = torch.addcmul(total, x, y)
+    return total
