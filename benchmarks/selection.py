@@ -2,10 +2,10 @@
 
     python -m benchmarks.selection --data path/to/mlearn
 
-trains the same net with the same budget on the pool (`ACSF.auto(..., recipe="pool")`), on half of it
-as chosen by each method of `select_functions`, on half of it drawn at random, and on an automatic
-set of that size, for every element and seed (finished runs are kept, interrupted ones go on). The
-functions are chosen at atoms of the training set alone. The table of test errors goes into
+trains the same net with the same budget on the pool (`ACSF.auto(..., recipe="pool")`), on half of
+it as chosen by each method of `select_functions`, on half of it drawn at random, and on an
+automatic set of that size, for every element and seed (finished runs are kept, interrupted ones go
+on). The functions are chosen at atoms of the training set alone. The table of test errors goes into
 benchmarks/README.md.
 """
 

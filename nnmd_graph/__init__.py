@@ -22,11 +22,13 @@ from nnmd_graph.graph.neighbors import radius_graph
 from nnmd_graph.models.energy_model import BPNN, EnergyModel
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
 from nnmd_graph.representations.polynomial_functions import (
     PolynomialNarrow,
     PolynomialRadial,
     PolynomialWide,
 )
+from nnmd_graph.representations.selection import select_functions
 from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.trainer import Trainer
@@ -46,6 +48,7 @@ __all__ = [
     "G5",
     "AtomicGraph",
     "AtomsDataset",
+    "EmbeddedACSF",
     "EnergyForcesLoss",
     "EnergyModel",
     "NNMDCalculator",
@@ -59,5 +62,6 @@ __all__ = [
     "radius_graph",
     "read_runner",
     "save_n2p2",
+    "select_functions",
     "write_runner",
 ]

@@ -60,14 +60,23 @@ class EnergyModel(nn.Module):
         self.cutoff = float(cutoff)
         self.representation = representation
         self.scaler = scaler
-        self.ranges = _ranges(representation, len(self.species))
+        self.ranges = _ranges(self.fixed, len(self.species))
         self.readout = readout
         self.baseline = Baseline(self.species)
+
+    @property
+    def fixed(self) -> nn.Module:
+        """What computes the features x that ``atomic_energy`` takes.
+
+        It is the representation, or the part of it that is not trained (its ``fixed``); the other
+        part, ``mix(x)``, belongs to the net then.
+        """
+        return getattr(self.representation, "fixed", self.representation)
 
     def forward(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
         """Atomic energies in eV, [N]."""
         species_id = species_ids(graph.z, self.species)
-        return self.atomic_energy(self.representation(graph), species_id)
+        return self.atomic_energy(self.fixed(graph), species_id)
 
     def atomic_energy(
         self,
@@ -78,7 +87,7 @@ class EnergyModel(nn.Module):
         """Atomic energies in eV from features, [N].
 
         Args:
-            x: Features.
+            x: Features that ``fixed`` gives.
             species_id: Elements.
             atoms: Numbers of these atoms in their graph; None if they are all of it, in order.
         """
@@ -93,9 +102,9 @@ class EnergyModel(nn.Module):
         """Features of one isolated atom of each element, [S, F]."""
         device = self.baseline.scale.device
         each = torch.arange(len(self.species), device=device)
-        if hasattr(self.representation, "isolated_features"):
-            representation: Any = self.representation  # a method that only some have
-            return representation.isolated_features(each, dtype)
+        if hasattr(self.fixed, "isolated_features"):
+            fixed: Any = self.fixed  # a method that only some have
+            return fixed.isolated_features(each, dtype)
         graph = AtomicGraph(
             pos=torch.zeros(len(each), 3, dtype=dtype, device=device),
             z=torch.tensor(self.species, device=device),
@@ -105,9 +114,14 @@ class EnergyModel(nn.Module):
             edge_cell_shift=torch.zeros(0, 3, dtype=torch.long, device=device),
             cutoff=torch.full((1,), self.cutoff, dtype=torch.float64, device=device),
         )
-        return self.representation(graph)
+        return self.fixed(graph)
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        representation: Any = self.representation  # a method that only some have
+        return representation.mix(x) if hasattr(representation, "mix") else x
 
     def _scaled(self, x: Tensor, species_id: Tensor) -> Tensor:
+        x = self._mixed(x)
         return x if self.scaler is None else self.scaler(x, species_id)
 
     @torch.no_grad()
@@ -116,7 +130,7 @@ class EnergyModel(nn.Module):
         if self.ranges is not None:
             self.ranges.fit(x, species_id)
         if self.scaler is not None:
-            self.scaler.fit(x, species_id)
+            self.scaler.fit(self._mixed(x), species_id)
         if hasattr(self.readout, "centre"):
             each = torch.arange(len(self.species), device=x.device)
             isolated = self._scaled(self.isolated_features(x.dtype), each)

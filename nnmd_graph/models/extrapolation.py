@@ -311,7 +311,7 @@ def find_extrapolation(
     """
     ranges = known_ranges(model)
     energy_model: Any = model  # torch declares unknown attributes of a module as tensors
-    representation, species = energy_model.representation, energy_model.species
+    representation, species = energy_model.fixed, energy_model.species
     if x is None:
         x = graph.features if "features" in graph else representation(graph)
     species_id = species_ids(graph.z, species)

@@ -107,7 +107,7 @@ class Potential(nn.Module):
             with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
                 atomic_energy = self._atomic_energy(graph)
                 return {"energy": _total(atomic_energy, graph), "atomic_energy": atomic_energy}
-        if not self.training and hasattr(self.model.representation, "pieces"):
+        if not self.training and hasattr(self.model.fixed, "pieces"):
             return self._from_pieces(graph, forces=forces, stress=stress)
         with torch.enable_grad():
             pos, strain, moved = _differentiable(graph, stress)
@@ -161,7 +161,7 @@ class Potential(nn.Module):
         total = torch.zeros_like(graph.pos)
         virial = graph.pos.new_zeros(num_structures(graph), 3, 3)
         # mypy: torch declares unknown attributes of a module as tensors.
-        for piece in self.model.representation.pieces(graph):  # type: ignore[operator]
+        for piece in self.model.fixed.pieces(graph):  # type: ignore[operator]
             centres = piece.rows.centres
             with torch.enable_grad():
                 x = piece.x.requires_grad_()

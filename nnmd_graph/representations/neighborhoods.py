@@ -20,12 +20,12 @@ from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.spherical import SphericalHarmonics
 from nnmd_graph.representations.factors import RadialFactors, ValueAndSlope
 
-# Pairs of neighbours in a piece of work. On the CPU its arrays should stay in the cache; on an
-# accelerator it should be large enough to keep all of it busy.
+# Pairs of neighbours in a piece of work: few enough for the memory, many enough to make small
+# what each piece costs besides.
 MAX_PAIRS = {"cpu": 2**21, "cuda": 2**25}
 
 # Edges whose vectors are held at once.
-MAX_EDGES = 2**20
+MAX_EDGES = {"cpu": 2**17, "cuda": 2**23}
 
 EVERY = -1
 """Key of the table of all neighbours, each with its atomic number as weight."""
@@ -177,10 +177,11 @@ def ranges(
         cutoff: Edges beyond do not count, Å.
     """
     neighbor, centre = graph.edge_index
+    most = MAX_EDGES.get(centre.device.type, MAX_EDGES["cpu"])
     ends = torch.cumsum(torch.bincount(centre, minlength=graph.num_nodes), 0).cpu()
     start, first = 0, 0
     while start < graph.num_nodes:
-        stop = int(torch.searchsorted(ends, first + MAX_EDGES, right=True))
+        stop = int(torch.searchsorted(ends, first + most, right=True))
         stop = min(max(stop, start + 1), graph.num_nodes)
         last = int(ends[stop - 1])
         edges = slice(first, last)

@@ -24,8 +24,9 @@ from nnmd_graph.representations.compiled import (
 from nnmd_graph.representations.factors import AngularFactors, RadialFactors
 from nnmd_graph.representations.neighborhoods import Gradient, Table
 
-# Numbers in a matrix of pairs that is worked on at a time.
-MAX_MATRIX = 2**17
+# Numbers in a matrix of pairs that is worked on at a time. On the CPU the matrices should stay in
+# the cache; on an accelerator they should be large enough to keep all of it busy.
+MAX_MATRIX = {"cpu": 2**17, "cuda": 2**25}
 
 Tables = Mapping[int, Table]
 Gradients = Mapping[int, Gradient]
@@ -132,7 +133,8 @@ class OverPairs(PairSum):
     def __call__(self, tables: Tables) -> tuple[Tensor, Pullback]:
         """Values [C, K] and their pullback."""
         sides = [self._side(tables[key]) for key in self.pair]
-        size = max(1, MAX_MATRIX // (sides[0].dist.shape[1] * sides[1].dist.shape[1]))
+        most = MAX_MATRIX.get(sides[0].dist.device.type, MAX_MATRIX["cpu"])
+        size = max(1, most // (sides[0].dist.shape[1] * sides[1].dist.shape[1]))
         parts = [
             [Side(*rows) for rows in zip(*(field.split(size) for field in side), strict=True)]
             for side in sides

@@ -6,51 +6,29 @@ comments in the files that `write_config` writes all come from there.
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
-from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
-from nnmd_graph.nn.mlp import SMOOTH_ACTIVATIONS
-from nnmd_graph.representations.auto import RECIPES
-from nnmd_graph.representations.symmetry_functions import from_dict
 from nnmd_graph.training.config_errors import (
     check_kind,
-    did_you_mean,
     load_yaml,
     validation_message,
 )
 from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.model_config import ModelConfig, Section, one_of
 from nnmd_graph.training.optimization import DEFAULT_LEARNING_RATE, OPTIMIZERS, SCHEDULES
 
-MODELS = ("bpnn",)
 DEFAULT_SPLIT = (0.8, 0.1, 0.1)
-
-
-def _one_of(choices: Iterable[str]) -> AfterValidator:
-    """A name out of a list, with a did-you-mean."""
-    names = list(choices)
-
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"expected one of {names}, got {value!r}{did_you_mean(value, names)}")
-        return value
-
-    return AfterValidator(check)
 
 
 def _as_list(value: Any) -> Any:
@@ -67,12 +45,6 @@ def _not_bool(value: Any) -> Any:
 
 Files = Annotated[list[Path], BeforeValidator(_as_list)]
 Part = Annotated[int | float, BeforeValidator(_not_bool), Field(ge=0)]
-
-
-class Section(BaseModel):
-    """A part of the settings; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SplitConfig(Section):
@@ -138,59 +110,6 @@ class DataConfig(Section):
         return {k: getattr(self, k) for k in ("energy_key", "forces_key", "stress_key")}
 
 
-class RepresentationConfig(Section):
-    """What the net sees of the neighbours of an atom."""
-
-    name: Annotated[str, _one_of(["acsf"])] = Field(
-        default="acsf", description="symmetry functions"
-    )
-    recipe: Annotated[str, _one_of(sorted(RECIPES))] = Field(
-        default="gastegger2018", description="published automatic set"
-    )
-    options: dict[str, Any] = Field(
-        default={}, description="arguments of the recipe, e.g. {num_radial: 8}"
-    )
-    functions: list[dict[str, Any]] | None = Field(
-        default=None, description="own functions instead, e.g. [{type: G2, eta: 1.0, r_s: 2.0}]"
-    )
-    cutoff_function: Annotated[str, _one_of(sorted(CUTOFF_FUNCTIONS))] = Field(
-        default="cosine", description="cosine or tanh3"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> RepresentationConfig:
-        known = list(inspect.signature(RECIPES[self.recipe]).parameters)[1:]
-        for name in self.options:
-            if name not in known:
-                hint = did_you_mean(name, known)
-                raise ValueError(f"`options` of {self.recipe!r} are {known}, got {name!r}{hint}")
-        for function in self.functions or ():
-            from_dict(function)
-        return self
-
-
-class ModelConfig(Section):
-    """The energy model."""
-
-    name: Annotated[str, _one_of(MODELS)] = Field(default="bpnn", description="kind of the model")
-    cutoff: float = Field(default=5.0, gt=0, description="radius of the neighbourhood, Å")
-    representation: RepresentationConfig = Field(
-        default=RepresentationConfig(), description="what the net sees of the neighbours"
-    )
-    hidden_channels: list[Annotated[int, Field(gt=0)]] = Field(
-        default=[32, 32], description="width of each hidden layer"
-    )
-    ridge: float = Field(
-        default=0.1, gt=0, description="regularisation of the feature scaling; more for few data"
-    )
-    activation: Annotated[str, _one_of(sorted(SMOOTH_ACTIVATIONS))] = Field(
-        default="tanh", description="tanh, silu, softplus, gelu or sigmoid"
-    )
-    dtype: Literal["float32", "float64"] = Field(
-        default="float32", description="float32 or float64"
-    )
-
-
 _WEIGHTS = EnergyForcesLoss().weights
 
 
@@ -214,12 +133,12 @@ _LEARNING_RATE = "null: " + ", ".join(f"{v:g} ({k})" for k, v in DEFAULT_LEARNIN
 class TrainingConfig(Section):
     """Arguments of `Trainer`."""
 
-    optimizer: Annotated[str, _one_of(OPTIMIZERS)] = Field(
+    optimizer: Annotated[str, one_of(OPTIMIZERS)] = Field(
         default="adamw", description="adamw, adam or lbfgs (full batch)"
     )
     learning_rate: float | None = Field(default=None, gt=0, description=_LEARNING_RATE)
     weight_decay: float = Field(default=0.0, ge=0, description="of adam and adamw")
-    schedule: Annotated[str, _one_of(SCHEDULES)] = Field(
+    schedule: Annotated[str, one_of(SCHEDULES)] = Field(
         default="cosine",
         description="of the learning rate: cosine, exponential, plateau or constant",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -64,7 +64,7 @@ def should_precompute(
     potential: Potential, graphs: Iterable[AtomicGraph], wanted: bool | None
 ) -> bool:
     """Whether features are to be computed once: they are fixed and fit in half of the memory."""
-    representation = potential.model.representation
+    representation = potential.model.fixed
     if wanted is False or not can_precompute(representation):
         if wanted:
             raise ValueError(
@@ -86,7 +86,7 @@ def prepare_graphs(
     for graph in track(graphs, work, enabled=progress):
         # On the CPU: a data set need not fit on the accelerator.
         graph = cast(graph, potential.dtype, graph.pos.device)
-        prepared.append(precompute(potential.model.representation, graph) if features else graph)
+        prepared.append(precompute(potential.model.fixed, graph) if features else graph)
     return prepared
 
 
@@ -94,22 +94,35 @@ def prepare_graphs(
 def fit_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: int) -> None:
     """Fit feature scaling and centre the readout on (part of) a training set; ranges on all."""
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
-    ranges = potential.model.ranges
     features, ids, num_atoms = [], [], 0
-    for n in order:
-        enough = num_atoms > MAX_ATOMS_FOR_SCALING
-        if enough and ranges is None:
-            break
-        graph = potential.cast(graphs[n])
-        x = graph.features if "features" in graph else potential.model.representation(graph)
-        species_id = species_ids(graph.z, potential.species)
-        if not enough:
+    for x, species_id in _features(potential, (graphs[n] for n in order)):
+        if num_atoms <= MAX_ATOMS_FOR_SCALING:
             features.append(x)
             ids.append(species_id)
-        if ranges is not None:
-            ranges.fit(x, species_id)
-        num_atoms += graph.num_nodes
+        elif potential.model.ranges is None:
+            break
+        if potential.model.ranges is not None:
+            potential.model.ranges.fit(x, species_id)
+        num_atoms += len(x)
     potential.model.fit_features(torch.cat(features), torch.cat(ids))
+
+
+@torch.no_grad()
+def widen_ranges(potential: Potential, graphs: Sequence[AtomicGraph]) -> None:
+    """Let the known ranges of a trained potential hold the atoms that it is now trained on."""
+    ranges = potential.model.ranges
+    if ranges is not None and ranges.fitted:
+        for x, species_id in _features(potential, graphs):
+            ranges.fit(x, species_id)
+
+
+def _features(
+    potential: Potential, graphs: Iterable[AtomicGraph]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Features and elements of the atoms of each graph."""
+    for graph in map(potential.cast, graphs):
+        x = graph.features if "features" in graph else potential.model.fixed(graph)
+        yield x, species_ids(graph.z, potential.species)
 
 
 def choose_batch_size(train: AtomsDataset) -> int:

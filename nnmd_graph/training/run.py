@@ -28,6 +28,7 @@ from nnmd_graph.training.preparation import (
     fit_features,
     prepare_graphs,
     should_precompute,
+    widen_ranges,
 )
 from nnmd_graph.training.resume import read_checkpoint, settings_of, write_checkpoint
 from nnmd_graph.training.task import check_finite, train_epoch, validate
@@ -119,6 +120,8 @@ class Run:
         if fit and not bool(potential.model.baseline.fitted):
             fit_baseline(potential, train, trainer.isolated_energies)
             fit_features(potential, graphs, trainer.seed)
+        elif fit:
+            widen_ranges(potential, graphs)
         # Loaders draw a number even where nothing is shuffled; not from the global generator.
         self.order = torch.Generator()
         shuffle = trainer.optimizer != "lbfgs"

@@ -9,7 +9,7 @@ import torch
 from ase.data import chemical_symbols
 
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.models import BPNN, Potential
+from nnmd_graph.models import BPNN, GCNN, Potential
 from nnmd_graph.representations import ACSF
 from nnmd_graph.representations.symmetry_functions import from_dict
 from nnmd_graph.training import EnergyForcesLoss, Trainer
@@ -28,8 +28,11 @@ def build_potential(config: Config, species: Sequence[int]) -> Potential:
 
     Raises:
         ValueError: the symmetry functions do not fit the elements or the cutoff.
+        TypeError: the convolution does not fit its arguments.
     """
     model, chosen = config.model, config.model.representation
+    if model.name == "gcnn":
+        return _build_gcnn(config, species)
     if chosen.functions is not None:
         functions = [from_dict(values) for values in chosen.functions]
         acsf = ACSF(species, model.cutoff, functions, cutoff_function=chosen.cutoff_function)
@@ -43,6 +46,18 @@ def build_potential(config: Config, species: Sequence[int]) -> Potential:
         )
     net = BPNN(acsf, model.hidden_channels, model.activation, ridge=model.ridge, seed=config.seed)
     return Potential(net.to(getattr(torch, model.dtype)))
+
+
+def _build_gcnn(config: Config, species: Sequence[int]) -> Potential:
+    values = config.model.convolutions.model_dump()
+    net = GCNN(
+        species,
+        config.model.cutoff,
+        conv_options=values.pop("options"),
+        seed=config.seed,
+        **values,
+    )
+    return Potential(net.to(getattr(torch, config.model.dtype)))
 
 
 def build_trainer(config: Config, output: Path | None, *, progress: bool = False) -> Trainer:

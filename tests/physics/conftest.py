@@ -8,6 +8,7 @@ does not care whether a potential was trained.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ase
 import numpy as np
@@ -17,9 +18,14 @@ from ase.build import bulk, fcc111, graphene, molecule
 from torch_geometric.data import Batch
 
 from nnmd_graph.graph import AtomicGraph
-from nnmd_graph.models import BPNN, Potential
+from nnmd_graph.models import BPNN, GCNN, Potential
 from nnmd_graph.nn.species import species_ids
-from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5
+from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5, EmbeddedACSF
+from nnmd_graph.representations.polynomial_functions import (
+    PolynomialNarrow,
+    PolynomialRadial,
+    PolynomialWide,
+)
 
 # -- structures: (atoms, cutoff) --------------------------------------------------------------
 
@@ -117,7 +123,70 @@ def bpnn_auto(atoms: ase.Atoms, cutoff: float) -> Potential:
     return made(BPNN(ACSF.auto(atoms.numbers, cutoff, **options), (10,), "silu"), atoms)
 
 
-MODELS = [bpnn_cosine, bpnn_tanh3, bpnn_auto]
+def bpnn_embedded(atoms: ase.Atoms, cutoff: float) -> Potential:
+    functions = [
+        G2(eta=0.5, r_s=1.0),
+        G4(eta=0.05, zeta=2.0, lam=1.0),
+        G5(eta=0.1, zeta=3.0, lam=-1.0),
+    ]
+    embedded = EmbeddedACSF(atoms.numbers, cutoff, functions, embedding_dim=2)
+    return made(BPNN(embedded, (10,), "silu"), atoms)
+
+
+def bpnn_every_kind(atoms: ase.Atoms, cutoff: float) -> Potential:
+    functions = [
+        G2(eta=0.4, r_s=0.5, weighted=True),
+        G4(eta=0.03, zeta=1.0, lam=-1.0, weighted=True),
+        PolynomialRadial(r_l=0.3, polynomial="p3a"),
+        PolynomialNarrow(r_l=-cutoff, theta_l=20.0, theta_h=150.0, polynomial="p3"),
+        PolynomialWide(r_l=-cutoff, theta_l=10.0, theta_h=170.0, polynomial="e", cutoff=cutoff),
+        G5(eta=0.05, zeta=2.5, lam=1.0, centre=int(atoms.numbers[0])),
+    ]
+    acsf = ACSF(atoms.numbers, cutoff, functions, cutoff_function="poly3", inner_cutoff=0.2)
+    return made(BPNN(acsf, (10,)), atoms)
+
+
+def gcnn(atoms: ase.Atoms, cutoff: float, conv: str, scale: float = 1.0, **options: Any):
+    """Small; one net for all elements unless told otherwise."""
+    potential = made(GCNN(atoms.numbers, cutoff, conv, 2, 8, 5, **options), atoms)
+    potential.model.baseline.scale.mul_(scale)  # features that are averages vary little
+    return potential
+
+
+def gcnn_schnet(atoms: ase.Atoms, cutoff: float) -> Potential:
+    return gcnn(atoms, cutoff, "schnet", 4.0, radial="gaussian")
+
+
+def gcnn_cgcnn(atoms: ase.Atoms, cutoff: float) -> Potential:
+    return gcnn(atoms, cutoff, "cgcnn")
+
+
+def gcnn_painn(atoms: ase.Atoms, cutoff: float) -> Potential:
+    return gcnn(atoms, cutoff, "painn")
+
+
+def gcnn_gat(atoms: ase.Atoms, cutoff: float) -> Potential:
+    return gcnn(atoms, cutoff, "gat", 10.0, conv_options={"heads": 2}, readout="element")
+
+
+def gcnn_pyg(atoms: ase.Atoms, cutoff: float) -> Potential:
+    """A convolution of PyG as it is, one that divides by sums over neighbours."""
+    options = {"heads": 2, "concat": False}
+    return gcnn(atoms, cutoff, "torch_geometric.nn.TransformerConv", 10.0, conv_options=options)
+
+
+MODELS = [
+    bpnn_cosine,
+    bpnn_tanh3,
+    bpnn_auto,
+    bpnn_embedded,
+    bpnn_every_kind,
+    gcnn_schnet,
+    gcnn_cgcnn,
+    gcnn_painn,
+    gcnn_gat,
+    gcnn_pyg,
+]
 
 
 def made(model: torch.nn.Module, atoms: ase.Atoms) -> Potential:
@@ -126,7 +195,7 @@ def made(model: torch.nn.Module, atoms: ase.Atoms) -> Potential:
     graph = AtomicGraph.from_atoms(atoms, model.cutoff, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        x = model.representation(graph).repeat(60, 1)
+        x = model.fixed(graph).repeat(60, 1)
         x *= 1.0 + 0.3 * torch.randn(x.shape, generator=generator, dtype=x.dtype)
         model.fit_features(x, species_ids(graph.z, model.species).repeat(60))
         for weight in model.parameters():

@@ -213,7 +213,7 @@ def little_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if request.param == "small pieces":
         monkeypatch.setitem(neighborhoods.MAX_PAIRS, "cpu", 150)
     elif request.param == "small ranges":
-        monkeypatch.setattr(neighborhoods, "MAX_EDGES", 20)
+        monkeypatch.setitem(neighborhoods.MAX_EDGES, "cpu", 20)
     else:
         monkeypatch.setattr(acsf_module, "MAX_KEPT_EDGES", 1)
 

@@ -1,0 +1,164 @@
+"""Symmetry functions in which each neighbour enters with a trainable vector of its element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
+
+INITIALIZATIONS = ("periodic_table", "random")
+NOBLE_GASES = [0, *(atomic_numbers[s] for s in ("He", "Ne", "Ar", "Kr", "Xe", "Rn", "Og"))]
+
+
+class EmbeddedACSF(nn.Module):
+    """Symmetry functions with element embeddings in the place of one set per element (pair).
+
+    With e_s the vector of element s (D components) and G_f,s the function f summed over neighbours
+    of element s, or over pairs of s and t,
+
+        x_i,(f,d) = sum_s e_s,d G_f,s(i)                       radial
+        x_i,(f,d) = sum_{s<=t} e_s,d e_t,d G_f,st(i)           angular
+
+    so each neighbour j enters its sums with the factor e_d of its element: D features for each
+    function, whatever the number of elements S, where plain sets have S or S (S + 1) / 2. The
+    vectors are trained with the net; the sums G stay fixed and are computed once in training. With
+    e_s = Z_s these are weighted symmetry functions (M. Gastegger et al., J. Chem. Phys. 148, 241709
+    (2018), doi 10.1063/1.5019667).
+
+    Args:
+        species: Elements, symbols or atomic numbers.
+        cutoff: Cutoff radius in Å.
+        functions: Symmetry functions without ``neighbors``; None takes those of ``recipe``.
+        embedding_dim: D.
+        recipe: Name of an automatic set, see :mod:`nnmd_graph.representations.auto`.
+        init: ``"periodic_table"`` (constant, covalent radius, group, period, then random
+            components) or ``"random"``.
+        cutoff_function: Name of f_c, see :mod:`nnmd_graph.nn.cutoff`.
+        seed: Seed of the random components.
+        options: Passed to the recipe.
+
+    Shapes:
+        graph -> x [N, num_features], num_features = D len(functions).
+
+    Raises:
+        ValueError: If a function names its elements, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        species: Iterable[int | str],
+        cutoff: float,
+        functions: Sequence[SymmetryFunction] | None = None,
+        *,
+        embedding_dim: int = 8,
+        recipe: str = "gastegger2018",
+        init: str = "periodic_table",
+        cutoff_function: str = "cosine",
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if functions is None:
+            if recipe not in RECIPES:
+                raise ValueError(f"`recipe` must be one of {sorted(RECIPES)}, got {recipe!r}")
+            functions = RECIPES[recipe](cutoff, **options)
+        for f in functions:
+            if f.neighbors is not None or f.centre is not None or f.weighted:
+                raise ValueError(
+                    f"`functions` must not name elements or weights, got {f}; the embedding does"
+                )
+        if int(embedding_dim) != embedding_dim or embedding_dim < 1:
+            raise ValueError(f"`embedding_dim` must be a positive integer, got {embedding_dim}")
+        if init not in INITIALIZATIONS:
+            raise ValueError(f"`init` must be one of {INITIALIZATIONS}, got {init!r}")
+        self.functions = tuple(functions)
+        self.fixed = ACSF(species, cutoff, self.functions, cutoff_function=cutoff_function)
+        self.species, self.cutoff = self.fixed.species, self.fixed.cutoff
+        self.embedding_dim, self.init, self.seed = int(embedding_dim), init, int(seed)
+        start = _start(self.species, self.embedding_dim, init, self.seed)
+        self.embedding = nn.Parameter(torch.from_numpy(start).to(torch.get_default_dtype()))
+        self._blocks = list(self._columns())
+
+    @property
+    def num_features(self) -> int:
+        """Number of features, D for each function."""
+        return self.embedding_dim * len(self.functions)
+
+    def _columns(self) -> Iterator[tuple[int, slice]]:
+        """Order of each function and the columns of its sums, one for each element or pair."""
+        start = 0
+        num_species = len(self.species)
+        for f in self.functions:
+            width = num_species if f.order == 1 else num_species * (num_species + 1) // 2
+            yield f.order, slice(start, start + width)
+            start += width
+
+    def forward(self, graph: AtomicGraph) -> Float[Tensor, "N F"]:
+        """Values of all functions at all atoms, [N, num_features]."""
+        return self.mix(self.fixed(graph))
+
+    def mix(self, sums: Float[Tensor, "N G"]) -> Float[Tensor, "N F"]:
+        """Features out of the sums over each element and pair, which ``fixed`` gives."""
+        first, second = torch.triu_indices(len(self.species), len(self.species), device=sums.device)
+        weights = {1: self.embedding, 2: self.embedding[first] * self.embedding[second]}
+        return torch.cat([sums[:, columns] @ weights[order] for order, columns in self._blocks], 1)
+
+    def isolated_features(self, species_id: Tensor, dtype: torch.dtype) -> Tensor:
+        """Features of atoms without neighbours, [N, num_features]."""
+        return self.mix(self.fixed.isolated_features(species_id, dtype))
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """Plain values that rebuild this module."""
+        return {
+            "species": list(self.species),
+            "cutoff": self.cutoff,
+            "functions": [f.to_dict() for f in self.functions],
+            "embedding_dim": self.embedding_dim,
+            "init": self.init,
+            "cutoff_function": self.fixed.cutoff_function,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_hyper_parameters(cls, values: dict[str, Any]) -> EmbeddedACSF:
+        """Inverse of :meth:`hyper_parameters`."""
+        functions = [from_dict(f) for f in values["functions"]]
+        return cls(**(values | {"functions": functions}))
+
+    def extra_repr(self) -> str:
+        """Elements, cutoff and size for ``print``."""
+        names = ", ".join(chemical_symbols[z] for z in self.species)
+        return (
+            f"{names}; cutoff={self.cutoff} Å; {len(self.functions)} functions of "
+            f"{self.embedding_dim} components"
+        )
+
+
+def _start(species: tuple[int, ...], dim: int, init: str, seed: int) -> np.ndarray:
+    """Vectors of the elements before training, [S, D]: length about one, the first component 1."""
+    random = np.random.default_rng(seed).normal(0.0, 0.7, (len(species), dim))
+    if init == "random":
+        return random
+    rows = [[covalent_radii[z], *_place(z)] for z in species]
+    known = np.array(rows) - np.mean(rows, 0)
+    known /= np.where(known.std(0) > 0.0, known.std(0), 1.0)
+    table = np.concatenate([np.ones((len(species), 1)), 0.7 * known], 1)
+    # A property that all elements share says nothing; random numbers then tell them apart.
+    table = table[:, [True, *(known.std(0) > 0.0)]]
+    return np.concatenate([table, random[:, table.shape[1] :]], 1)[:, :dim]
+
+
+def _place(z: int) -> tuple[float, float]:
+    """Period and distance to the noble gas that ends it, 0 for the gas itself."""
+    period = sum(z > gas for gas in NOBLE_GASES)
+    return float(period), float(NOBLE_GASES[period] - z)

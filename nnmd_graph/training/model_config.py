@@ -1,0 +1,128 @@
+"""Settings of the model: kind, representation, convolutions, net."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from nnmd_graph.models.gcnn import READOUTS
+from nnmd_graph.nn.conv.registry import find_convolution
+from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
+from nnmd_graph.nn.mlp import SMOOTH_ACTIVATIONS
+from nnmd_graph.nn.radial import RADIAL_BASES
+from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.symmetry_functions import from_dict
+from nnmd_graph.training.config_errors import did_you_mean
+
+MODELS = ("bpnn", "gcnn")
+
+
+def one_of(choices: Iterable[str]) -> AfterValidator:
+    """A name out of a list, with a did-you-mean."""
+    names = list(choices)
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"expected one of {names}, got {value!r}{did_you_mean(value, names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+class Section(BaseModel):
+    """A part of the settings; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class RepresentationConfig(Section):
+    """What the net sees of the neighbours of an atom."""
+
+    name: Annotated[str, one_of(["acsf"])] = Field(default="acsf", description="symmetry functions")
+    recipe: Annotated[str, one_of(sorted(RECIPES))] = Field(
+        default="gastegger2018", description="published automatic set"
+    )
+    options: dict[str, Any] = Field(
+        default={}, description="arguments of the recipe, e.g. {num_radial: 8}"
+    )
+    functions: list[dict[str, Any]] | None = Field(
+        default=None, description="own functions instead, e.g. [{type: G2, eta: 1.0, r_s: 2.0}]"
+    )
+    cutoff_function: Annotated[str, one_of(sorted(CUTOFF_FUNCTIONS))] = Field(
+        default="cosine", description="cosine or tanh3"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> RepresentationConfig:
+        known = list(inspect.signature(RECIPES[self.recipe]).parameters)[1:]
+        for name in self.options:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise ValueError(f"`options` of {self.recipe!r} are {known}, got {name!r}{hint}")
+        for function in self.functions or ():
+            from_dict(function)
+        return self
+
+
+class ConvolutionConfig(Section):
+    """Graph convolutions and the net behind them, of `gcnn`."""
+
+    conv: str = Field(
+        default="schnet",
+        description="schnet, cgcnn, painn, gat, or of PyG, e.g. torch_geometric.nn.CGConv",
+    )
+    num_layers: int = Field(default=3, gt=0, description="number of convolutions")
+    hidden_channels: int = Field(default=64, gt=0, description="width of the features")
+    num_rbf: int = Field(default=20, gt=1, description="number of radial functions")
+    radial: Annotated[str, one_of(RADIAL_BASES)] = Field(
+        default="bessel", description="bessel or gaussian"
+    )
+    options: dict[str, Any] = Field(
+        default={}, description="arguments of the convolution, e.g. {heads: 4}"
+    )
+    readout: Annotated[str, one_of(READOUTS)] = Field(
+        default="shared", description="one net, shared by all elements, or one per element"
+    )
+
+    @field_validator("conv")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        find_convolution(value)
+        return value
+
+
+class ModelConfig(Section):
+    """The energy model."""
+
+    name: Annotated[str, one_of(MODELS)] = Field(
+        default="bpnn", description="bpnn (symmetry functions) or gcnn (graph convolutions)"
+    )
+    cutoff: float = Field(default=5.0, gt=0, description="radius of the neighbourhood, Å")
+    representation: RepresentationConfig = Field(
+        default=RepresentationConfig(), description="what the net sees of the neighbours, of bpnn"
+    )
+    convolutions: ConvolutionConfig = Field(default=ConvolutionConfig(), description="of gcnn")
+    hidden_channels: list[Annotated[int, Field(gt=0)]] = Field(
+        default=[32, 32], description="width of each hidden layer, of bpnn"
+    )
+    ridge: float = Field(
+        default=0.1,
+        gt=0,
+        description="regularisation of the feature scaling, of bpnn; more for few data",
+    )
+    activation: Annotated[str, one_of(sorted(SMOOTH_ACTIVATIONS))] = Field(
+        default="tanh", description="tanh, silu, softplus, gelu or sigmoid, of bpnn"
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32", description="float32 or float64"
+    )
