@@ -42,6 +42,8 @@ class NNMDCalculator(Calculator):
             the potential knows that range), "warn" (once, and count), "error", or "ignore".
         max_extrapolations: largest sum of extrapolations (pairs of atom and function) over all
             evaluations before an error, as `maxew` in LAMMPS; None for no limit.
+        compile: whether sums over pairs are compiled, for long simulations: the first steps then
+            take up to a minute (see `ACSF.compile_sums`).
 
     Attributes:
         num_rebuilds: how often a neighbour list was made.
@@ -77,12 +79,15 @@ class NNMDCalculator(Calculator):
         dtype: torch.dtype | str | None = None,
         extrapolation: str = "count",
         max_extrapolations: int | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= skin < float("inf"):
             raise ValueError(f"`skin`: expected a length >= 0 in Å, got {skin!r}; 0 is none")
         self.skin = float(skin)
         self.potential = _own_copy(potential, _checked_device(device), _checked_dtype(dtype))
+        if compile:
+            self.potential.compile_sums()
         self.num_rebuilds = 0
         self.graph: AtomicGraph | None = None
         self._list_atoms: Atoms | None = None  # the structure that the edges were searched for

@@ -40,12 +40,17 @@ def md(
         int | None,
         typer.Option(help="Stop after so many (pairs of atom and function, over all steps)."),
     ] = None,
+    compile: Annotated[
+        bool, typer.Option(help="Compile sums over pairs, for long runs; needs a C++ compiler.")
+    ] = False,
     seed: Seed = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Run molecular dynamics from a structure, and measure how well it conserves energy."""
     potential = load_potential(model, device)
+    if compile:
+        potential.compile_sums()
     atoms = _start(start, index, repeat)
     result = run_md(
         potential,

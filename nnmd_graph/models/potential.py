@@ -208,6 +208,19 @@ class Potential(nn.Module):
                 f"{reach} Å; build the graph with cutoff={self.cutoff}"
             )
 
+    def compile_sums(self) -> Potential:
+        """Compile what a representation offers to compile, for long simulations.
+
+        See :meth:`nnmd_graph.representations.ACSF.compile_sums`; others stay as they are.
+
+        Returns:
+            This potential.
+        """
+        if hasattr(self.model.fixed, "compile_sums"):
+            # mypy: torch declares unknown attributes of a module as tensors.
+            self.model.fixed.compile_sums()  # type: ignore[operator]
+        return self
+
     def extra_repr(self) -> str:
         """Elements and cutoff for ``print``."""
         return f"{', '.join(chemical_symbols[z] for z in self.species)}; cutoff={self.cutoff} Å"
