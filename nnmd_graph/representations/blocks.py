@@ -18,8 +18,9 @@ from nnmd_graph.representations.factors import (
     radial_key,
 )
 from nnmd_graph.representations.moments import MomentSum, WideFamily, has_moments
+from nnmd_graph.representations.narrow import GaussianSum, NarrowSum
 from nnmd_graph.representations.neighborhoods import EVERY, Gradient, Table
-from nnmd_graph.representations.sums import NarrowSum, PairSum, RadialSum, WideSum
+from nnmd_graph.representations.sums import PairSum, RadialSum, WideSum
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction
 
 Sum = RadialSum | PairSum
@@ -186,7 +187,8 @@ def _sum(
     factors = RadialFactors(tuple(distinct[0]), cutoff, fc), AngularFactors(tuple(distinct[1]))
     arguments = ((keys[0], keys[-1]), *factors, tuple(places), tuple(columns))
     if first.narrow:
-        return NarrowSum(*arguments)
+        unshifted = all(key.kind == "gaussian" and not key.parameters[1] for key in distinct[0])
+        return GaussianSum(*arguments) if unshifted else NarrowSum(*arguments)
     if all(has_moments(a) for a in distinct[1]):
         return WideFamily(MomentSum(*arguments))
     return WideSum(*arguments)

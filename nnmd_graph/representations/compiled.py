@@ -17,6 +17,7 @@ from torch import Tensor
 from nnmd_graph.representations.factors import AngularFactors, RadialFactors, ValueAndSlope
 
 NarrowFactors = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
+GaussianFactors = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
 WideFactors = Callable[[Tensor], ValueAndSlope]
 
 
@@ -32,6 +33,31 @@ def narrow_factors(radial: RadialFactors, angular: AngularFactors) -> NarrowFact
         dist = torch.sqrt(squares)
         rho, steep = radial(dist)
         return dist, *angular(cos), rho, steep, sides * rho
+
+    return factors
+
+
+def gaussian_factors(radial: RadialFactors, angular: AngularFactors) -> GaussianFactors:
+    """Factors of pairs for Gaussians without shift, whose exponents add up.
+
+    Returns:
+        A function of r_jk^2, cos theta, r_ij^2 + r_ik^2 and f_c(r_ij) f_c(r_ik), each [C, T]: A,
+        dA/dcos, the products exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) f_c f_c f_c [B, C, T], and
+        f_c'(r_jk) / (r_jk f_c(r_jk)).
+    """
+    minus_eta = [-key.parameters[0] for key in radial.keys]
+
+    def factors(
+        squares: Tensor, cos: Tensor, sides: Tensor, envelopes: Tensor
+    ) -> tuple[Tensor, ...]:
+        dist = torch.sqrt(squares)
+        value, slope = radial.fc.value_and_slope(dist, radial.cutoff)
+        # Where f_c is zero so are the products that this is multiplied with.
+        steep = slope / (dist * torch.clamp(value, min=torch.finfo(value.dtype).tiny))
+        envelopes = envelopes * value
+        total = sides + squares
+        products = torch.stack([torch.exp(eta * total) * envelopes for eta in minus_eta])
+        return *angular(cos), products, steep
 
     return factors
 
@@ -55,6 +81,12 @@ def wide_factors(angular: AngularFactors, like: bool) -> WideFactors:
 def compiled_narrow(radial: RadialFactors, angular: AngularFactors) -> NarrowFactors:
     """:func:`narrow_factors`, compiled."""
     return _compiled(narrow_factors(radial, angular))
+
+
+@lru_cache(maxsize=512)
+def compiled_gaussian(radial: RadialFactors, angular: AngularFactors) -> GaussianFactors:
+    """:func:`gaussian_factors`, compiled."""
+    return _compiled(gaussian_factors(radial, angular))
 
 
 @lru_cache(maxsize=512)

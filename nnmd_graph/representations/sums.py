@@ -16,9 +16,7 @@ import torch
 from torch import Tensor
 
 from nnmd_graph.representations.compiled import (
-    compiled_narrow,
     compiled_wide,
-    narrow_factors,
     wide_factors,
 )
 from nnmd_graph.representations.factors import AngularFactors, RadialFactors
@@ -180,7 +178,7 @@ class WideSum(OverPairs):
         def pull(w: Tensor) -> list[dict[str, Tensor]]:
             w = w.unsqueeze(-1)  # [C, B, A, 1]
             weighted = (w * one.rho.unsqueeze(2)).unbind(2)  # A of [C, B, n]
-            by_cos = _contract([torch.bmm(part.mT, other.rho) for part in weighted], slope.unbind())
+            by_cos = contract([torch.bmm(part.mT, other.rho) for part in weighted], slope.unbind())
             by_rho = (w * turned).sum(2)
             by_one = {
                 "dist": (by_rho * one.steep).sum(1),
@@ -198,76 +196,7 @@ class WideSum(OverPairs):
         return sums, pull
 
 
-class NarrowSum(OverPairs):
-    """sum_{j<k} rho_b(r_ij) rho_b(r_ik) rho_b(r_jk) A_a(cos theta) over the pairs with r_jk < r_c.
-
-    About half of all pairs inside a sphere are further apart than its radius, so the others are
-    picked out first.
-    """
-
-    def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
-        squares = torch.baddbmm(self._squares(one, other), one.vec.mT, other.vec, alpha=-2.0)
-        live = _below(squares, self.radial.cutoff**2)  # [C, T]
-        shape, at = squares.shape, live.flatten()
-
-        def picked(dense: Tensor) -> Tensor:
-            return dense.flatten().index_select(0, at).view(live.shape)
-
-        cos = picked(torch.bmm(one.unit.mT, other.unit))
-        each = zip(one.rho.unbind(1), other.rho.unbind(1), strict=True)
-        sides = torch.stack([picked(x.unsqueeze(2) * y.unsqueeze(1)) for x, y in each])  # [B, C, T]
-        make = compiled_narrow if self._compiled_now() else narrow_factors
-        factors = make(self.radial, self.angular)
-        dist, angle, slope, rho_jk, steep_jk, product = factors(picked(squares), cos, sides)
-        product = product.transpose(0, 1)  # [C, B, T]
-        sums = torch.bmm(product, angle.permute(1, 2, 0))  # [C, B, A]
-
-        def pull(w: Tensor) -> list[dict[str, Tensor]]:
-            by_product = torch.bmm(w, angle.transpose(0, 1)).unbind(1)  # B of [C, T]
-            by_angle = torch.bmm(w.mT, product).unbind(1)  # A of [C, T]
-            by_cos = _dense(_contract(by_angle, slope.unbind()), at, shape)
-            by_jk = [x * y for x, y in zip(by_product, sides, strict=True)]
-            by_square = _dense(_contract(by_jk, steep_jk.unbind()) / dist, at, shape)
-            by_sides = [_dense(x * y, at, shape) for x, y in zip(by_product, rho_jk, strict=True)]
-            turned = [matrix.mT for matrix in by_sides]
-            return [
-                self._pull_side(one, other, by_cos.mT, by_square.mT, turned),
-                self._pull_side(other, one, by_cos, by_square, by_sides),
-            ]
-
-        return sums, pull
-
-    @staticmethod
-    def _pull_side(
-        own: Side, other: Side, by_cos: Tensor, by_square: Tensor, by_sides: Sequence[Tensor]
-    ) -> dict[str, Tensor]:
-        """Derivatives for the neighbour that the columns of the matrices stand for.
-
-        d cos / d u_j = u_k; d r_jk^2 / d r_j = 2 (r_j - r_k).
-        """
-        by_rho = [
-            torch.bmm(other.rho[:, b : b + 1], matrix).squeeze(1)
-            for b, matrix in enumerate(by_sides)
-        ]
-        return {
-            "dist": _contract(by_rho, own.steep.unbind(1)),
-            "unit": torch.bmm(other.unit, by_cos),
-            "vec": own.vec * by_square.sum(1, keepdim=True) - torch.bmm(other.vec, by_square),
-        }
-
-    def _squares(self, one: Side, other: Side) -> Tensor:
-        """r_ij^2 + r_ik^2, [C, n, n'], very large where a pair does not count."""
-        far, rc = 1e30, self.radial.cutoff
-        own = torch.where(one.dist < rc, one.dist * one.dist, far)
-        others = torch.where(other.dist < rc, other.dist * other.dist, far)
-        squares = own.unsqueeze(2) + others.unsqueeze(1)
-        if not self.like:
-            return squares
-        n = squares.shape[1]
-        return squares + squares.new_full((n, n), far).tril()
-
-
-def _below(squares: Tensor, limit: float) -> Tensor:
+def below(squares: Tensor, limit: float) -> Tensor:
     """Places of numbers below a limit, [C, T], in rows of equal length.
 
     Rows are filled with the place of a number that is not below.
@@ -295,12 +224,18 @@ def _below(squares: Tensor, limit: float) -> Tensor:
     return torch.where(place < count.unsqueeze(1), rows, outside)
 
 
-def _dense(values: Tensor, at: Tensor, shape: torch.Size) -> Tensor:
+def picker(live: Tensor) -> Callable[[Tensor], Tensor]:
+    """A function that picks the numbers of places [C, T] out of a matrix of pairs."""
+    at = live.flatten()
+    return lambda matrix: matrix.flatten().index_select(0, at).view(live.shape)
+
+
+def dense(values: Tensor, at: Tensor, shape: torch.Size) -> Tensor:
     """Values at places of a matrix of pairs that is zero elsewhere; filling adds zeros."""
     return values.new_zeros(shape.numel()).scatter_(0, at, values.flatten()).view(shape)
 
 
-def _contract(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
+def contract(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
     """Sum of products, sum_b one_b other_b."""
     total = one[0] * other[0]
     for x, y in zip(one[1:], other[1:], strict=True):

@@ -34,6 +34,11 @@ FUNCTIONS = {
         G5(eta=0.2, zeta=1.0, lam=1.0, r_s=0.5),
         G5(eta=0.1, zeta=2.5, lam=1.0, cutoff=3.0),
     ],
+    "G4 without shift": [
+        G4(eta=eta, zeta=zeta, lam=lam)
+        for eta in (0.02, 0.3)
+        for zeta, lam in ((1.0, 1.0), (2.5, -1.0))
+    ],
     "weighted": [
         G2(eta=0.5, r_s=0.7, weighted=True),
         G4(eta=0.1, zeta=2.0, lam=1.0, weighted=True),
@@ -89,7 +94,9 @@ def of_pos_and_cell(acsf: ACSF, graph):
 def test_derivatives_with_every_cutoff_function(graph_of, cutoff_function: str, inner) -> None:
     if inner and cutoff_function in NO_INNER_RADIUS:
         pytest.skip("has no inner radius")
-    functions = [f for kind in ("G2", "G3", "G4", "G5", "weighted") for f in FUNCTIONS[kind]]
+    functions = [
+        f for kind in ("G2", "G3", "G4", "G4 without shift", "weighted") for f in FUNCTIONS[kind]
+    ]
     acsf = ACSF(
         ("C", "H", "O"), R_C, functions, cutoff_function=cutoff_function, inner_cutoff=inner
     )

@@ -1,5 +1,6 @@
 """Values of G1 to G5: by hand for two and three atoms, by plain loops for everything else."""
 
+import dataclasses
 import math
 
 import ase
@@ -9,6 +10,7 @@ import torch
 from torch_geometric.data import Batch
 
 from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5
+from nnmd_graph.representations.narrow import GaussianSum, NarrowSum
 
 pytestmark = pytest.mark.usefixtures("float64")
 R_C = 4.0
@@ -107,6 +109,27 @@ def test_wide_sums_equal_plain_loops_either_way(
     single = acsf(graph_of(atoms, dtype=torch.float32)).numpy()
     scale = np.abs(expected).max(0).clip(min=1e-2)
     assert (np.abs(single - expected) / scale).max() < 1e-4
+
+
+@pytest.mark.parametrize("r_s", [0.0, 1e-300], ids=["Gaussians without shift", "any"])
+def test_narrow_sums_equal_plain_loops_either_way(atoms, graph_of, brute_force, r_s: float) -> None:
+    functions = [
+        G4(eta=eta, zeta=zeta, lam=lam, r_s=r_s)
+        for eta in (0.0, 0.02, 0.3)
+        for zeta, lam in ((1.0, 1.0), (4.0, -1.0), (2.5, 0.3))
+    ]
+    for cutoff_function in ("cosine", "hard", "exponential"):
+        acsf = ACSF(("C", "H", "O"), R_C, functions, cutoff_function=cutoff_function)
+        if cutoff_function == "cosine":
+            x = acsf(graph_of(atoms)).numpy()
+            np.testing.assert_allclose(x, brute_force(atoms, acsf), rtol=1e-11, atol=1e-13)
+        kinds = {type(part) for part in acsf._sets[0].sums}
+        assert kinds == {GaussianSum if r_s == 0.0 else NarrowSum}
+    shifted = [dataclasses.replace(f, r_s=0.0 if r_s else 1e-300) for f in functions]
+    other = ACSF(("C", "H", "O"), R_C, shifted, cutoff_function="exponential")
+    torch.testing.assert_close(
+        acsf(graph_of(atoms)), other(graph_of(atoms)), rtol=1e-12, atol=1e-13
+    )
 
 
 def test_printed_double_sum_is_twice_as_large(graph_of, brute_force) -> None:

@@ -12,6 +12,7 @@ from nnmd_graph.representations import ACSF, G2, G4, G5, compiled
 
 FUNCTIONS = [
     G2(eta=0.5, r_s=1.0),
+    G4(eta=0.05, zeta=2.0, lam=-1.0, cutoff=4.0, r_s=0.5),
     *(G4(eta=eta, zeta=zeta, lam=1.0) for eta in (0.02, 0.1) for zeta in (1.0, 4.0)),
     G5(eta=0.05, zeta=2.5, lam=-1.0),
 ]
@@ -20,6 +21,7 @@ FUNCTIONS = [
 @pytest.fixture
 def fresh() -> None:
     compiled.compiled_narrow.cache_clear()
+    compiled.compiled_gaussian.cache_clear()
     compiled.compiled_wide.cache_clear()
 
 
@@ -33,7 +35,7 @@ def graph_of(dtype: torch.dtype) -> AtomicGraph:
 @pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_same_energies_and_forces(fresh, dtype: torch.dtype) -> None:
-    acsf = ACSF(("Na", "Cl"), 4.5, FUNCTIONS[:3] + FUNCTIONS[-1:])
+    acsf = ACSF(("Na", "Cl"), 4.5, FUNCTIONS[:4] + FUNCTIONS[-1:])
     potential = Potential(BPNN(acsf).to(dtype)).eval()
     plain = potential(graph_of(dtype))
     potential.compile_sums()

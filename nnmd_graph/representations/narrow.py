@@ -1,0 +1,165 @@
+"""Narrow sums over pairs of neighbours: the pair's own distance counts as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nnmd_graph.representations.compiled import (
+    compiled_gaussian,
+    compiled_narrow,
+    gaussian_factors,
+    narrow_factors,
+)
+from nnmd_graph.representations.factors import RadialFactors, RadialKey
+from nnmd_graph.representations.neighborhoods import Table
+from nnmd_graph.representations.sums import (
+    OverPairs,
+    Side,
+    SidePull,
+    below,
+    contract,
+    dense,
+    picker,
+)
+
+
+class NarrowSum(OverPairs):
+    """sum_{j<k} rho_b(r_ij) rho_b(r_ik) rho_b(r_jk) A_a(cos theta) over the pairs with r_jk < r_c.
+
+    About half of all pairs inside a sphere are further apart than its radius, so the others are
+    picked out first.
+    """
+
+    def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
+        _, squares, live = self._live(one, other)
+        shape, at, picked = squares.shape, live.flatten(), picker(live)
+        cos = picked(torch.bmm(one.unit.mT, other.unit))
+        each = zip(one.rho.unbind(1), other.rho.unbind(1), strict=True)
+        sides = torch.stack([picked(x.unsqueeze(2) * y.unsqueeze(1)) for x, y in each])  # [B, C, T]
+        make = compiled_narrow if self._compiled_now() else narrow_factors
+        factors = make(self.radial, self.angular)
+        dist, angle, slope, rho_jk, steep_jk, product = factors(picked(squares), cos, sides)
+        product = product.transpose(0, 1)  # [C, B, T]
+        sums = torch.bmm(product, angle.permute(1, 2, 0))  # [C, B, A]
+
+        def pull(w: Tensor) -> list[dict[str, Tensor]]:
+            by_product = torch.bmm(w, angle.transpose(0, 1)).unbind(1)  # B of [C, T]
+            by_angle = torch.bmm(w.mT, product).unbind(1)  # A of [C, T]
+            by_cos = dense(contract(by_angle, slope.unbind()), at, shape)
+            by_jk = [x * y for x, y in zip(by_product, sides, strict=True)]
+            by_square = dense(contract(by_jk, steep_jk.unbind()) / dist, at, shape)
+            by_sides = [dense(x * y, at, shape) for x, y in zip(by_product, rho_jk, strict=True)]
+            turned = [matrix.mT for matrix in by_sides]
+            return [
+                self._pull_side(one, other, by_cos.mT, by_square.mT, turned),
+                self._pull_side(other, one, by_cos, by_square, by_sides),
+            ]
+
+        return sums, pull
+
+    @staticmethod
+    def _pull_side(
+        own: Side, other: Side, by_cos: Tensor, by_square: Tensor, by_sides: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """Derivatives for the neighbour that the columns of the matrices stand for.
+
+        d cos / d u_j = u_k; d r_jk^2 / d r_j = 2 (r_j - r_k).
+        """
+        by_rho = [
+            torch.bmm(other.rho[:, b : b + 1], matrix).squeeze(1)
+            for b, matrix in enumerate(by_sides)
+        ]
+        return {
+            "dist": contract(by_rho, own.steep.unbind(1)),
+            "unit": torch.bmm(other.unit, by_cos),
+            "vec": own.vec * by_square.sum(1, keepdim=True) - torch.bmm(other.vec, by_square),
+        }
+
+    def _live(self, one: Side, other: Side) -> tuple[Tensor, Tensor, Tensor]:
+        """r_ij^2 + r_ik^2 and r_jk^2, [C, n, n'], and the places of the pairs that count, [C, T].
+
+        Both are very large where a pair does not count.
+        """
+        sides = self._sides(one, other)
+        squares = torch.baddbmm(sides, one.vec.mT, other.vec, alpha=-2.0)
+        return sides, squares, below(squares, self.radial.cutoff**2)
+
+    def _sides(self, one: Side, other: Side) -> Tensor:
+        """r_ij^2 + r_ik^2, [C, n, n']."""
+        far, rc = 1e30, self.radial.cutoff
+        own = torch.where(one.dist < rc, one.dist * one.dist, far)
+        others = torch.where(other.dist < rc, other.dist * other.dist, far)
+        squares = own.unsqueeze(2) + others.unsqueeze(1)
+        if not self.like:
+            return squares
+        n = squares.shape[1]
+        return squares + squares.new_full((n, n), far).tril()
+
+
+class GaussianSum(NarrowSum):
+    """Narrow sums of Gaussians without shift, exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) f_c f_c f_c.
+
+    The exponents add up, so a pair needs one product of envelopes for all eta, and what the two
+    sides get back is two numbers a pair: with q_b the term of eta_b times dE/dG, they are sum_b q_b
+    for the envelopes and sum_b eta_b q_b for the exponents.
+    """
+
+    def _side(self, table: Table) -> Side:
+        """With f_c and f_c' / f_c in the place of rho and its slope."""
+        only = RadialFactors(
+            (RadialKey("gaussian", (0.0, 0.0)),), self.radial.cutoff, self.radial.fc
+        )
+        value, slope = table.radial(only)
+        steep = slope / torch.where(value > 0.0, value, 1.0)
+        return Side(table.vec, table.unit, table.dist, value, steep)
+
+    def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
+        sides, squares, live = self._live(one, other)
+        shape, at, picked = squares.shape, live.flatten(), picker(live)
+        cos = picked(torch.bmm(one.unit.mT, other.unit))
+        envelopes = picked(one.rho.mT * other.rho)
+        make = compiled_gaussian if self._compiled_now() else gaussian_factors
+        factors = make(self.radial, self.angular)
+        angle, slope, products, steep = factors(picked(squares), cos, picked(sides), envelopes)
+        products = products.transpose(0, 1)  # [C, B, T]
+        sums = torch.bmm(products, angle.permute(1, 2, 0))  # [C, B, A]
+        etas = [key.parameters[0] for key in self.radial.keys]
+
+        def pull(w: Tensor) -> list[dict[str, Tensor]]:
+            by_product = torch.bmm(w, angle.transpose(0, 1))  # [C, B, T]
+            by_angle = torch.bmm(w.mT, products).unbind(1)  # A of [C, T]
+            by_cos = dense(contract(by_angle, slope.unbind()), at, shape)
+            q = (by_product * products).unbind(1)
+            by_envelope, by_exponent = q[0], -2.0 * etas[0] * q[0]
+            for eta, term in zip(etas[1:], q[1:], strict=True):
+                by_envelope = by_envelope + term
+                by_exponent = torch.add(by_exponent, term, alpha=-2.0 * eta)
+            by_square = torch.addcmul(by_exponent, by_envelope, steep)
+            matrices = [dense(part, at, shape) for part in (by_square, by_exponent, by_envelope)]
+            turned = [matrix.mT for matrix in matrices]
+            return [
+                self._pull_gaussian(one, other, by_cos.mT, *turned),
+                self._pull_gaussian(other, one, by_cos, *matrices),
+            ]
+
+        return sums, pull
+
+    @staticmethod
+    def _pull_gaussian(
+        own: Side,
+        other: Side,
+        by_cos: Tensor,
+        by_square: Tensor,
+        by_exponent: Tensor,
+        by_envelope: Tensor,
+    ) -> dict[str, Tensor]:
+        """Derivatives for the neighbour that the columns of the matrices stand for."""
+        along = by_square.sum(1, keepdim=True) + by_exponent.sum(1, keepdim=True)
+        return {
+            "dist": by_envelope.sum(1) * own.steep.squeeze(1),
+            "unit": torch.bmm(other.unit, by_cos),
+            "vec": own.vec * along - torch.bmm(other.vec, by_square),
+        }
