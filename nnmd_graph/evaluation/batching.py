@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import torch
-
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.graph import AtomicGraph
 
-# What one batch may hold. Angular functions work on pairs of edges at one centre, and each pair
-# costs some hundred bytes for each of them, so these stay below a gigabyte. Larger batches are no
-# faster on a CPU (copper, 108 atoms and 320,000 pairs: 0.10 s for each alone, 0.18 s in threes).
-MAX_ATOMS, MAX_EDGES, MAX_EDGE_PAIRS = 4096, 200_000, 500_000
+# What one batch may hold: small enough for any memory, and larger batches are no faster on a CPU.
+MAX_ATOMS, MAX_EDGES = 4096, 100_000
 
 
 class BatchSampler:
     """Lists of indices, in order, for a `DataLoader(..., batch_sampler=...)`.
 
-    A batch takes structures until the next one would exceed a limit (on atoms, edges or pairs of
-    edges with one centre); a structure above the limits is a batch of its own. Graphs are looked
+    A batch takes structures until the next one would exceed a limit (on atoms or edges); a
+    structure above the limits is a batch of its own. Graphs are looked
     at when their batch is made, so a data set that builds them lazily still does.
 
     Args:
@@ -48,7 +44,7 @@ class BatchSampler:
                 yield list(range(start, min(start + self.batch_size, count)))
             return
         batch: list[int] = []
-        used: tuple[float, ...] = (0.0, 0.0, 0.0)
+        used: tuple[float, ...] = (0.0, 0.0)
         for index in range(count):
             share = _share_of_limits(self.dataset[index])
             used = tuple(a + b for a, b in zip(used, share, strict=True))
@@ -60,7 +56,5 @@ class BatchSampler:
 
 
 def _share_of_limits(graph: AtomicGraph) -> tuple[float, ...]:
-    """Size of a graph as fractions of the limits: atoms, edges, pairs of edges."""
-    degree = torch.bincount(graph.edge_index[1], minlength=graph.num_nodes)
-    pairs = int((degree * (degree - 1)).sum()) // 2
-    return graph.num_nodes / MAX_ATOMS, graph.num_edges / MAX_EDGES, pairs / MAX_EDGE_PAIRS
+    """Size of a graph as fractions of the limits: atoms, edges."""
+    return graph.num_nodes / MAX_ATOMS, graph.num_edges / MAX_EDGES
