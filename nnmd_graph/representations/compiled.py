@@ -9,30 +9,30 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from nnmd_graph.representations.factors import AngularFactors, RadialFactors, ValueAndSlope
+from nnmd_graph.representations.factors import AngularFactors, RadialFactors
 
 NarrowFactors = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
 GaussianFactors = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
-WideFactors = Callable[[Tensor], ValueAndSlope]
+WideFactors = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 def narrow_factors(radial: RadialFactors, angular: AngularFactors) -> NarrowFactors:
     """Factors of pairs with a distance of their own.
 
     Returns:
-        A function of r_jk^2 [C, T], cos theta [C, T] and rho(r_ij) rho(r_ik) [B, C, T]: r_jk, A,
-        dA/dcos, rho(r_jk), its slope, and the product of the three rho.
+        A function of r_jk^2 [C, T], cos theta [C, T] and rho(r_ij) rho(r_ik) [B, C, T]: r_jk,
+        rho(r_jk), its slope, the product of the three rho, A [A, C, T] and the dA/dcos.
     """
 
     def factors(squares: Tensor, cos: Tensor, sides: Tensor) -> tuple[Tensor, ...]:
         dist = torch.sqrt(squares)
         rho, steep = radial(dist)
-        return dist, *angular(cos), rho, steep, sides * rho
+        angle, slope = angular(cos)
+        return dist, rho, steep, sides * rho, torch.stack(angle), *slope
 
     return factors
 
@@ -41,9 +41,9 @@ def gaussian_factors(radial: RadialFactors, angular: AngularFactors) -> Gaussian
     """Factors of pairs for Gaussians without shift, whose exponents add up.
 
     Returns:
-        A function of r_jk^2, cos theta, r_ij^2 + r_ik^2 and f_c(r_ij) f_c(r_ik), each [C, T]: A,
-        dA/dcos, the products exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) f_c f_c f_c [B, C, T], and
-        f_c'(r_jk) / (r_jk f_c(r_jk)).
+        A function of r_jk^2, cos theta, r_ij^2 + r_ik^2 and f_c(r_ij) f_c(r_ik), each [C, T]: the
+        products exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) f_c f_c f_c [B, C, T],
+        f_c'(r_jk) / (r_jk f_c(r_jk)), A [A, C, T] and the dA/dcos.
     """
     minus_eta = [-key.parameters[0] for key in radial.keys]
 
@@ -57,22 +57,26 @@ def gaussian_factors(radial: RadialFactors, angular: AngularFactors) -> Gaussian
         envelopes = envelopes * value
         total = sides + squares
         products = torch.stack([torch.exp(eta * total) * envelopes for eta in minus_eta])
-        return *angular(cos), products, steep
+        angle, steepness = angular(cos)
+        return products, steep, torch.stack(angle), *steepness
 
     return factors
 
 
 def wide_factors(angular: AngularFactors, like: bool) -> WideFactors:
-    """A and dA/dcos of all pairs [C, n, n']; zero on the diagonal where both are from one table."""
+    """All A, then all dA/dcos, of all pairs [C, n, n']; without j = k for pairs of one table."""
 
-    def factors(cos: Tensor) -> ValueAndSlope:
+    def factors(cos: Tensor) -> tuple[Tensor, ...]:
         angle, slope = angular(cos)
-        if not like:
-            return angle, slope
-        # Not j = k. Subtracting their sum afterwards would cost digits.
-        place = torch.arange(cos.shape[1], device=cos.device)
-        apart = (place.unsqueeze(1) != place).to(cos.dtype)
-        return angle * apart, slope * apart
+        parts = (*angle, *slope)
+        # Left out here: subtracting their sum afterwards would cost digits.
+        if like and torch.is_grad_enabled():
+            apart = 1.0 - torch.eye(cos.shape[1], dtype=cos.dtype, device=cos.device)
+            return tuple(part * apart for part in parts)
+        if like:
+            for part in parts:
+                part.diagonal(dim1=1, dim2=2).zero_()
+        return parts
 
     return factors
 
@@ -92,7 +96,7 @@ def compiled_gaussian(radial: RadialFactors, angular: AngularFactors) -> Gaussia
 @lru_cache(maxsize=512)
 def compiled_wide(angular: AngularFactors, like: bool) -> WideFactors:
     """:func:`wide_factors`, compiled."""
-    return cast(WideFactors, _compiled(wide_factors(angular, like)))
+    return _compiled(wide_factors(angular, like))
 
 
 def _compiled(plain: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:

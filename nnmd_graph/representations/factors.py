@@ -121,28 +121,45 @@ class RadialFactors:
 
 @dataclass(frozen=True)
 class AngularFactors:
-    """A functions of the angle, all of one kind."""
+    """A functions of the angle, all of one kind.
+
+    Constant factors are left out and go to the sums: with b = (1 + lam c) / 2 a power is
+    A = 2 b^zeta, dA/dc = zeta lam b^(zeta-1), and the call returns the powers of b.
+    """
 
     keys: tuple[AngularKey, ...]
 
-    def __call__(self, cos: Tensor) -> ValueAndSlope:
-        """Values and derivatives by cos theta, each [A, ...]."""
+    def __call__(self, cos: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Values and derivatives by cos theta without their factors, A tensors each."""
         if self.keys[0].kind == "window":
             parts = [angular_window(cos, key) for key in self.keys]
-            return torch.stack([value for value, _ in parts]), torch.stack([s for _, s in parts])
+            return [value for value, _ in parts], [slope for _, slope in parts]
         lams = dict.fromkeys(key.parameters[1] for key in self.keys)
-        powers = {lam: _powers(1.0 + lam * cos) for lam in lams}
-        values, slopes = [], []
-        for zeta, lam in (key.parameters for key in self.keys):
-            norm = 2.0 ** (1.0 - zeta)
-            values.append(norm * powers[lam](zeta))
-            slopes.append((norm * zeta * lam) * powers[lam](zeta - 1.0))
-        return torch.stack(values), torch.stack(slopes)
+        half = cos.new_tensor(0.5)
+        powers = {lam: _powers(torch.add(half, cos, alpha=0.5 * lam)) for lam in lams}
+        shapes = [key.parameters for key in self.keys]
+        values = [powers[lam](zeta) for zeta, lam in shapes]
+        return values, [powers[lam](zeta - 1.0) for zeta, lam in shapes]
+
+    def scales(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The factors of values and derivatives, [A] each."""
+        return _scales(self.keys, like.dtype, like.device)
 
     def at_zero(self) -> list[float]:
         """A(cos theta = 1) of each power: a neighbour paired with itself."""
         powers = [key.parameters for key in self.keys]
         return [2.0 ** (1.0 - zeta) * (1.0 + lam) ** zeta for zeta, lam in powers]
+
+
+@lru_cache(maxsize=256)
+def _scales(
+    keys: tuple[AngularKey, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    powers = [key.parameters if key.kind == "power" else None for key in keys]
+    values = [2.0 if power else 1.0 for power in powers]
+    slopes = [power[0] * power[1] if power else 1.0 for power in powers]
+    both = torch.tensor([values, slopes], dtype=dtype, device=device)
+    return both[0], both[1]
 
 
 @lru_cache(maxsize=256)

@@ -41,14 +41,15 @@ class NarrowSum(OverPairs):
         sides = torch.stack([picked(x.unsqueeze(2) * y.unsqueeze(1)) for x, y in each])  # [B, C, T]
         make = compiled_narrow if self._compiled_now() else narrow_factors
         factors = make(self.radial, self.angular)
-        dist, angle, slope, rho_jk, steep_jk, product = factors(picked(squares), cos, sides)
+        dist, rho_jk, steep_jk, product, angle, *slope = factors(picked(squares), cos, sides)
         product = product.transpose(0, 1)  # [C, B, T]
-        sums = torch.bmm(product, angle.permute(1, 2, 0))  # [C, B, A]
+        scale, slope_scale = self.angular.scales(cos)
+        sums = torch.bmm(product, angle.permute(1, 2, 0)) * scale  # [C, B, A]
 
         def pull(w: Tensor) -> list[dict[str, Tensor]]:
-            by_product = torch.bmm(w, angle.transpose(0, 1)).unbind(1)  # B of [C, T]
-            by_angle = torch.bmm(w.mT, product).unbind(1)  # A of [C, T]
-            by_cos = dense(contract(by_angle, slope.unbind()), at, shape)
+            by_product = torch.bmm(w * scale, angle.transpose(0, 1)).unbind(1)  # B of [C, T]
+            by_angle = torch.bmm((w * slope_scale).mT, product).unbind(1)  # A of [C, T]
+            by_cos = dense(contract(by_angle, slope), at, shape)
             by_jk = [x * y for x, y in zip(by_product, sides, strict=True)]
             by_square = dense(contract(by_jk, steep_jk.unbind()) / dist, at, shape)
             by_sides = [dense(x * y, at, shape) for x, y in zip(by_product, rho_jk, strict=True)]
@@ -123,15 +124,17 @@ class GaussianSum(NarrowSum):
         envelopes = picked(one.rho.mT * other.rho)
         make = compiled_gaussian if self._compiled_now() else gaussian_factors
         factors = make(self.radial, self.angular)
-        angle, slope, products, steep = factors(picked(squares), cos, picked(sides), envelopes)
+        parts = factors(picked(squares), cos, picked(sides), envelopes)
+        products, steep, angle, *slope = parts
         products = products.transpose(0, 1)  # [C, B, T]
-        sums = torch.bmm(products, angle.permute(1, 2, 0))  # [C, B, A]
+        scale, slope_scale = self.angular.scales(cos)
+        sums = torch.bmm(products, angle.permute(1, 2, 0)) * scale  # [C, B, A]
         etas = [key.parameters[0] for key in self.radial.keys]
 
         def pull(w: Tensor) -> list[dict[str, Tensor]]:
-            by_product = torch.bmm(w, angle.transpose(0, 1))  # [C, B, T]
-            by_angle = torch.bmm(w.mT, products).unbind(1)  # A of [C, T]
-            by_cos = dense(contract(by_angle, slope.unbind()), at, shape)
+            by_product = torch.bmm(w * scale, angle.transpose(0, 1))  # [C, B, T]
+            by_angle = torch.bmm((w * slope_scale).mT, products).unbind(1)  # A of [C, T]
+            by_cos = dense(contract(by_angle, slope), at, shape)
             q = (by_product * products).unbind(1)
             by_envelope, by_exponent = q[0], -2.0 * etas[0] * q[0]
             for eta, term in zip(etas[1:], q[1:], strict=True):

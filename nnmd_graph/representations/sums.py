@@ -166,19 +166,21 @@ class WideSum(OverPairs):
 
     def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
         make = compiled_wide if self._compiled_now() else wide_factors
-        # [A, C, n, n']
-        angle, slope = make(self.angular, self.like)(torch.bmm(one.unit.mT, other.unit))
+        parts = make(self.angular, self.like)(torch.bmm(one.unit.mT, other.unit))  # [C, n, n']
+        angle, slope = parts[: len(self.angular.keys)], parts[len(self.angular.keys) :]
+        scale, slope_scale = self.angular.scales(one.dist)
         turned = torch.stack([torch.bmm(other.rho, a.mT) for a in angle], 2)  # [C, B, A, n]
-        sums = (turned * one.rho.unsqueeze(2)).sum(-1)
+        sums = (turned * one.rho.unsqueeze(2)).sum(-1) * scale
         if self.like:
             sums = 0.5 * sums
         else:
             turned_k = torch.stack([torch.bmm(one.rho, a) for a in angle], 2)
 
         def pull(w: Tensor) -> list[dict[str, Tensor]]:
-            w = w.unsqueeze(-1)  # [C, B, A, 1]
-            weighted = (w * one.rho.unsqueeze(2)).unbind(2)  # A of [C, B, n]
-            by_cos = contract([torch.bmm(part.mT, other.rho) for part in weighted], slope.unbind())
+            weighted = (w * slope_scale).unsqueeze(-1) * one.rho.unsqueeze(2)  # [C, B, A, n]
+            by_angle = [torch.bmm(part.mT, other.rho) for part in weighted.unbind(2)]
+            by_cos = contract(by_angle, slope)
+            w = (w * scale).unsqueeze(-1)  # [C, B, A, 1]
             by_rho = (w * turned).sum(2)
             by_one = {
                 "dist": (by_rho * one.steep).sum(1),
