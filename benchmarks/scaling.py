@@ -53,15 +53,8 @@ def main() -> None:
     if arguments.run is not None:
         print(json.dumps(measure(arguments.run, arguments)))
         return
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {"machine": machine(), "threads": arguments.threads, "rows": []}
-    result["dtype"] = arguments.dtype
-    for size in arguments.sizes:
-        print(f"{size} atoms", file=sys.stderr, flush=True)
-        command = [*sys.argv[1:], "--run", str(size)]
-        row = own_process("benchmarks.scaling", command, arguments.threads)
-        result["rows"].append({"size": size} | row)
-        (arguments.output / "scaling.json").write_text(json.dumps(result, indent=1) + "\n")
+    file = arguments.output / "scaling.json"
+    result = json.loads(file.read_text()) if arguments.table_only else _measure_all(arguments, file)
     text = report(result)
     (arguments.output / "scaling.md").write_text(text + "\n")
     plot(result["rows"], arguments.output / "scaling.png")
@@ -79,10 +72,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--memory", type=float, help="GB that a size may take")
     parser.add_argument("--output", type=Path, default=HERE / "runs" / "scaling")
     parser.add_argument("--readme", action="store_true", help="also write into README.md")
+    parser.add_argument("--table-only", action="store_true", help="from what was measured before")
     parser.add_argument("--run", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.output = arguments.output.absolute()  # children run in another folder
     return arguments
+
+
+def _measure_all(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
+    """Every size in a process of its own; the file is written after each."""
+    result: dict[str, Any] = {"machine": machine(), "threads": arguments.threads}
+    result |= {"dtype": arguments.dtype, "rows": []}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for size in arguments.sizes:
+        print(f"{size} atoms", file=sys.stderr, flush=True)
+        command = [*sys.argv[1:], "--run", str(size)]
+        row = own_process("benchmarks.scaling", command, arguments.threads)
+        result["rows"].append({"size": size} | row)
+        file.write_text(json.dumps(result, indent=1) + "\n")
+    return result
 
 
 def measure(size: int, arguments: argparse.Namespace) -> Row:
@@ -224,9 +232,10 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         label = "energy + forces" if not suffix else "with energy + forces"
         axes.plot(atoms, [r[mine] for r in done], "o-", color=COLORS[0], label=label)
         axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
         axes.set_xlabel("atoms")
         axes.legend()
+    left.set_ylim(bottom=0)
+    right.set_yscale("log")
     left.set_ylabel("time, µs/atom")
     right.set_ylabel("peak memory, kB/atom")
     figure.savefig(path, dpi=150)

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 CONFIG = HERE / "mlearn.yaml"
 R_MIN = 1.5
 """Å, as in mlearn.yaml."""
-SETS = ("pool", "cur", "fps", "pca-range", "random", "gastegger2018")
+SETS = ("pool", "cur", "fps", "pca-range", "herding", "random", "gastegger2018")
 
 
 def main() -> None:
@@ -146,7 +146,8 @@ def _rows(output: Path, element: str) -> list[str]:
     """Lines of an element: mean and spread over the seeds, and the mean against the pool's."""
     found = {
         name: [
-            json.loads(p.read_text()) for p in sorted(output.glob(f"{element}_{name}_seed*/re*"))
+            json.loads(p.read_text())
+            for p in sorted(output.glob(f"{element}_{name}_seed*/result.json"))
         ]
         for name in SETS
     }

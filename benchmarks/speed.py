@@ -53,18 +53,8 @@ def main() -> None:
         case, threads = arguments.run[0], int(arguments.run[1])
         print(json.dumps({"rows": measure(arguments, case, threads)}))
         return
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {"machine": machine(), "rows": [], "missing": []}
-    for case in arguments.cases:
-        for threads in dict.fromkeys(arguments.threads):
-            print(f"{case}, {threads} threads", file=sys.stderr, flush=True)
-            command = [*sys.argv[1:], "--run", case, str(threads)]
-            found = own_process("benchmarks.speed", command, threads)
-            result["rows"] += found.get("rows", [])
-            if "error" in found:
-                result["missing"].append(f"{case} on {threads} threads: {found['error']}")
-            add_ratios(result["rows"])
-            (arguments.output / "speed.json").write_text(json.dumps(result, indent=1) + "\n")
+    file = arguments.output / "speed.json"
+    result = json.loads(file.read_text()) if arguments.table_only else _measure_all(arguments, file)
     text = report(result)
     (arguments.output / "speed.md").write_text(text + "\n")
     plot(result["rows"], arguments.output / "speed.png")
@@ -83,9 +73,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each code")
     parser.add_argument("--repeats", type=int, default=3, help="repeats in each turn")
+    parser.add_argument("--compile", action="store_true", help="ours also with compiled sums")
     parser.add_argument("--no-torchani", action="store_true", help="even where it is installed")
     parser.add_argument("--output", type=Path, default=HERE / "runs" / "speed")
     parser.add_argument("--readme", action="store_true", help="also write into README.md")
+    parser.add_argument("--table-only", action="store_true", help="from what was measured before")
     parser.add_argument("--run", nargs=2, metavar=("CASE", "THREADS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     for path in ("reference", "n2p2", "output"):  # children run in another folder
@@ -93,9 +85,28 @@ def _arguments() -> argparse.Namespace:
             setattr(arguments, path, getattr(arguments, path).absolute())
     if arguments.cases is None:
         arguments.cases = [*(FOLDERS if arguments.reference else ()), COPPER]
+    if not arguments.reference and (without := set(arguments.cases) & set(FOLDERS)):
+        parser.error(f"{', '.join(without)}: give the folder of the n2p2 cases with --reference")
     if arguments.n2p2 and not os.access(arguments.n2p2, os.X_OK):
         parser.error(f"--n2p2: expected a program, got {arguments.n2p2}")
     return arguments
+
+
+def _measure_all(arguments: argparse.Namespace, file: Path) -> dict[str, Any]:
+    """Every case in a process of its own; the file is written after each."""
+    result: dict[str, Any] = {"machine": machine(), "rows": [], "missing": []}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for case in arguments.cases:
+        for threads in dict.fromkeys(arguments.threads):
+            print(f"{case}, {threads} threads", file=sys.stderr, flush=True)
+            command = [*sys.argv[1:], "--run", case, str(threads)]
+            found = own_process("benchmarks.speed", command, threads)
+            result["rows"] += found.get("rows", [])
+            if "error" in found:
+                result["missing"].append(f"{case} on {threads} threads: {found['error']}")
+            add_ratios(result["rows"])
+            file.write_text(json.dumps(result, indent=1) + "\n")
+    return result
 
 
 def measure(arguments: argparse.Namespace, case: str, threads: int) -> list[Row]:
@@ -108,6 +119,8 @@ def measure(arguments: argparse.Namespace, case: str, threads: int) -> list[Row]
     it = system(case, arguments.reference)
     dtypes = [getattr(torch, name) for name in arguments.dtypes]
     codes: list[Contestant] = [Ours(it.atoms, it.potential, dtype) for dtype in dtypes]
+    if arguments.compile:
+        codes += [Ours(it.atoms, it.potential, dtype, compiled=True) for dtype in dtypes]
     edges = codes[0].graph.edge_index.shape[1]
     if arguments.n2p2 and threads == 1:
         codes.append(N2p2(arguments.n2p2, it))
@@ -144,7 +157,7 @@ def _torchani(atoms: Any, dtypes: Sequence[Any], potential: Any) -> list[Contest
 
 def _check_energies(case: str, labels: Sequence[Row]) -> None:
     double = {label["code"]: label["energy"] for label in labels if label["dtype"] == "float64"}
-    if len(double) == 2 and abs(double["nnmd_graph"] - double["n2p2"]) > SAME_ENERGY:
+    if double and max(double.values()) - min(double.values()) > SAME_ENERGY:
         raise SystemExit(f"{case}: the codes give different energies in eV/atom: {double}")
 
 
@@ -153,7 +166,7 @@ def add_ratios(rows: list[Row]) -> None:
     reference = {row["case"]: row for row in rows if row["code"] == "n2p2"}
     for row in rows:
         n2p2 = reference.get(row["case"])
-        if n2p2 and row["code"] == "nnmd_graph" and row["threads"] == 1:
+        if n2p2 and row["code"].startswith("nnmd_graph") and row["threads"] == 1:
             row["ratio"] = {q: row[q] / n2p2[q] for q in QUANTITIES if q in n2p2}
 
 
@@ -163,52 +176,59 @@ def report(result: dict[str, Any]) -> str:
     parts = []
     compared = [row for row in rows if "ratio" in row]
     if compared:
-        head = ["our time / n2p2's, one thread", "", *(QUANTITIES[q] for q in compared[0]["ratio"])]
+        head = [
+            "our time / n2p2's, one thread",
+            "code",
+            "",
+            *(QUANTITIES[q] for q in compared[0]["ratio"]),
+        ]
         lines = [
-            [row["case"], row["dtype"], *(f"{x:.2f}" for x in row["ratio"].values())]
+            [row["case"], row["code"], row["dtype"], *(f"{x:.2f}" for x in row["ratio"].values())]
             for row in compared
         ]
         parts.append(markdown(head, lines))
-    head = ["case", "atoms", "neighbours", "code", "", "threads", *QUANTITIES.values()]
-    lines = [
-        [row["case"], str(row["atoms"]), f"{row['neighbors']:.1f}", row["code"], row["dtype"],
-         str(row["threads"]), *(number(row.get(q)) for q in QUANTITIES)]
-        for row in rows
-    ]  # fmt: skip
-    parts.append(markdown(head, lines))
+    for threads in dict.fromkeys(row["threads"] for row in rows):
+        clock = "one thread, processor time" if threads == 1 else f"{threads} threads, wall time"
+        head = [f"µs/atom, {clock}", "atoms", "neighbours", "code", "", *QUANTITIES.values()]
+        lines = [
+            [row["case"], str(row["atoms"]), f"{row['neighbors']:.1f}", row["code"], row["dtype"],
+             *(number(row.get(q)) for q in QUANTITIES)]
+            for row in rows if row["threads"] == threads
+        ]  # fmt: skip
+        parts.append(markdown(head, lines))
     parts += [f"Not measured: {text}." for text in result["missing"]]
-    parts.append(
-        "Times in µs per atom: processor time on one thread, wall time on several. "
-        + measured_on(result["machine"])
-    )
+    parts.append(measured_on(result["machine"]))
     return "\n\n".join(parts)
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Bars of energy + forces, a panel for each number of threads."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     threads = list(dict.fromkeys(row["threads"] for row in rows))
     cases = list(dict.fromkeys(row["case"] for row in rows))
     codes = list(dict.fromkeys((row["code"], row["dtype"]) for row in rows))
-    figure = Figure(figsize=(1.5 + 1.7 * len(cases), 3.4 * len(threads)), layout="constrained")
+    figure = Figure(figsize=(4.0 + 1.7 * len(cases), 3.4 * len(threads)), layout="constrained")
+    width = 0.85 / len(codes)
     for n, axes in enumerate(figure.subplots(len(threads), 1, squeeze=False).flat):
-        width = 0.85 / len(codes)
-        for k, (code, dtype) in enumerate(codes):
-            mine = [r for r in rows if (r["code"], r["dtype"]) == (code, dtype)]
-            mine = [r for r in mine if r["threads"] == threads[n]]
-            places = [cases.index(r["case"]) + (k - (len(codes) - 1) / 2) * width for r in mine]
-            bars = axes.bar(places, [r["energy_forces"] for r in mine], width,
-                            color=COLORS[k % len(COLORS)], label=f"{code}, {dtype}")  # fmt: skip
-            axes.bar_label(bars, fmt="%.0f", fontsize=6, rotation=90, padding=2)
+        shown = [row for row in rows if row["threads"] == threads[n]]
+        for k, case in enumerate(cases):
+            group = [row for row in shown if row["case"] == case]
+            for place, row in enumerate(group, start=1):
+                code = codes.index((row["code"], row["dtype"]))
+                x = k + (place - (len(group) + 1) / 2) * width
+                color = COLORS[code % len(COLORS)]
+                bar = axes.bar(x, row["energy_forces"], width, color=color)
+                axes.bar_label(bar, fmt="%.0f", fontsize=6, rotation=90, padding=2)
         axes.set_yscale("log")
         axes.margins(y=0.15)
         axes.set_ylabel("energy + forces, µs/atom")
         axes.set_xticks(range(len(cases)), cases)
         axes.set_title("one thread" if threads[n] == 1 else f"{threads[n]} threads", fontsize=10)
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8
-    )
+    handles = [Patch(color=COLORS[k % len(COLORS)]) for k in range(len(codes))]
+    labels = [", ".join(code) for code in codes]
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=150)
 
 

@@ -53,10 +53,8 @@ def system(case: str, reference: Path | None) -> System:
     if re.fullmatch(r"copper_\d+", case):
         atoms = copper_crystal(int(case.removeprefix("copper_")))
         return System(atoms, copper_potential())
-    if case not in FOLDERS:
+    if case not in FOLDERS or reference is None:
         raise SystemExit(f"case: expected one of {[*FOLDERS]} or copper_N, got {case}")
-    if reference is None:
-        raise SystemExit(f"{case}: give the folder of the n2p2 cases with --reference")
     import torch
 
     from nnmd_graph.calculators.n2p2 import load_n2p2

@@ -26,7 +26,17 @@ ENOUGH_SECONDS = 1.0
 """A quantity is not repeated further in one turn once it took this long."""
 
 # Told apart by the colour-blind too (Okabe and Ito).
-COLORS = ("#0072b2", "#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#777777")
+COLORS = (
+    "#0072b2",
+    "#56b4e9",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#777777",
+    "#f0e442",
+    "#000000",
+)
 
 
 class Contestant(Protocol):

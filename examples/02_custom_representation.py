@@ -20,7 +20,7 @@ import nnmd_graph as ng
 from nnmd_graph.graph import edge_vectors
 from nnmd_graph.models.checkpoint import register
 from nnmd_graph.models.readout import ElementReadout
-from nnmd_graph.nn.cutoff import cosine_cutoff
+from nnmd_graph.nn.cutoff import CutoffFunction
 from nnmd_graph.nn.scatter import scatter_sum
 from nnmd_graph.nn.species import species_ids, species_tuple
 from nnmd_graph.representations.scaling import FeatureScaler
@@ -43,7 +43,7 @@ class GaussianShells(nn.Module):
         shells = torch.linspace(1.0, self.cutoff, self.num_shells).to(edge_dist)
         width = shells[1] - shells[0]
         # Zero beyond the cutoff: graphs may reach further, as the calculator's do
-        edge_weight = cosine_cutoff(edge_dist, self.cutoff)
+        edge_weight = CutoffFunction("cosine")(edge_dist, self.cutoff)
         edge_weight = edge_weight * self.weight[species_ids(graph.z[neighbor], self.species)]
         edge_attr = torch.exp(-(((edge_dist[:, None] - shells) / width) ** 2))
         return scatter_sum(edge_attr * edge_weight[:, None], centre, len(graph.z))

@@ -25,7 +25,7 @@ import nnmd_graph as ng
 from nnmd_graph.evaluation.set_plots import function_table, plot_feature_values, plot_functions
 from nnmd_graph.representations import select_functions
 
-METHODS = ("cur", "fps", "pca-range", "random")
+METHODS = ("cur", "fps", "pca-range", "herding", "random")
 
 
 def make_frames(element: str, count: int) -> list[Atoms]:

@@ -20,6 +20,7 @@ from nnmd_graph.evaluation.evaluate import evaluate
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.neighbors import radius_graph
 from nnmd_graph.models.energy_model import BPNN, EnergyModel
+from nnmd_graph.models.gcnn import GCNN
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.representations.acsf import ACSF
 from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
@@ -29,6 +30,7 @@ from nnmd_graph.representations.polynomial_functions import (
     PolynomialWide,
 )
 from nnmd_graph.representations.selection import select_functions
+from nnmd_graph.representations.stacked import stack
 from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.trainer import Trainer
@@ -46,6 +48,7 @@ __all__ = [
     "G3",
     "G4",
     "G5",
+    "GCNN",
     "AtomicGraph",
     "AtomsDataset",
     "EmbeddedACSF",
@@ -63,5 +66,6 @@ __all__ = [
     "read_runner",
     "save_n2p2",
     "select_functions",
+    "stack",
     "write_runner",
 ]

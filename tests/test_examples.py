@@ -88,6 +88,27 @@ def test_04_nve_lithium(stiff_lithium: Path, tmp_path: Path) -> None:
     assert (tmp_path / "nve.png").stat().st_size > 10_000
 
 
+def test_06_custom_convolution(tmp_path: Path) -> None:
+    output = run("06_custom_convolution.py", "--frames", "10", "--epochs", "2", folder=tmp_path)
+    assert "the same forces after loading: True" in output
+
+
+def test_05_choose_functions(tmp_path: Path) -> None:
+    output = run(
+        "05_choose_functions.py", "--frames", "12", "--numbers", "4", "8", "--methods", "cur",
+        "herding", "random", "--epochs", "2", "--output", "some", folder=tmp_path,
+    )  # fmt: skip
+    with (tmp_path / "some.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    choices = [(row["choice"], int(row["functions"])) for row in rows]
+    assert choices[:3] == [("pool", 88), ("gastegger2018", 44), ("imbalzano2018", 37)]
+    assert set(choices[3:]) == {(m, n) for m in ("cur", "herding", "random") for n in (4, 8)}
+    assert all(float(row["forces_mae"]) > 0.0 for row in rows)
+    assert "cur, 4 functions:" in output and "zeta" in output
+    for name in ("some.png", "some_shapes.png", "some_values.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(

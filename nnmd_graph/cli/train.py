@@ -48,7 +48,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and split.")] = None,
     max_epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = None,
-    model: Annotated[str | None, typer.Option(help="Kind of the model: bpnn.")] = None,
+    model: Annotated[str | None, typer.Option(help="Kind of the model: bpnn or gcnn.")] = None,
     cutoff: Annotated[float | None, typer.Option(help="Radius of the neighbourhood, Å.")] = None,
     val: Annotated[Path | None, typer.Option(help="Validation set, instead of a part.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test set, instead of a part.")] = None,

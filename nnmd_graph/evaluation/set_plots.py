@@ -137,7 +137,8 @@ def function_table(acsf: ACSF) -> str:
         lines = [
             "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
-        parts.append("\n".join([f"{chemical_symbols[z]}, {len(functions)} functions", *lines]))
+        count = f"{len(functions)} function{'s' if len(functions) != 1 else ''}"
+        parts.append("\n".join([f"{chemical_symbols[z]}, {count}", *lines]))
     return "\n\n".join(parts)
 
 
@@ -211,7 +212,8 @@ def _angular_shapes(acsf: ACSF, z: int, columns: list[int]) -> Iterator[Lines]:
     angle = np.linspace(0.0, 180.0, NUM_ANGLES)
     r, theta = (a.ravel() for a in np.meshgrid(dist, angle, indexing="ij"))
     neighbors = _elements(acsf, acsf.functions_of(z)[columns[0]])
-    x = _terms(acsf, z, neighbors, r, np.radians(theta))
+    # Not quite straight lines, which polynomial functions leave out as n2p2 does
+    x = _terms(acsf, z, neighbors, r, np.radians(theta.clip(1e-4, 180.0 - 1e-4)))
     first = int(np.argmax(dist >= min(NEAREST, acsf.cutoff / 4)))
     for k in columns:
         table = x[:, k].reshape(len(dist), len(angle))

@@ -6,10 +6,12 @@ from nnmd_graph.models.extrapolation import (
     ExtrapolationError,
     ExtrapolationReport,
 )
+from nnmd_graph.models.gcnn import GCNN
 from nnmd_graph.models.potential import Potential
 
 __all__ = [
     "BPNN",
+    "GCNN",
     "EnergyModel",
     "Extrapolation",
     "ExtrapolationError",

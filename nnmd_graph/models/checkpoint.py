@@ -150,7 +150,10 @@ def _describe(module: nn.Module) -> dict[str, Any]:
             "decorate the class with nnmd_graph.models.checkpoint.register"
         )
     # mypy: torch declares unknown attributes of a module as tensors.
-    return {"name": name, "arguments": module.hyper_parameters()}  # type: ignore[operator]
+    arguments = module.hyper_parameters()  # type: ignore[operator]
+    # A representation may stand on another one.
+    arguments = {k: _describe(v) if isinstance(v, nn.Module) else v for k, v in arguments.items()}
+    return {"name": name, "arguments": arguments}
 
 
 def _build(values: dict[str, Any]) -> nn.Module:
@@ -160,10 +163,15 @@ def _build(values: dict[str, Any]) -> nn.Module:
             f"`path` must hold modules that are known, {sorted(MODULES)}, got {name!r}; import "
             "the file that defines and registers it first"
         )
+    arguments = {k: _build(v) if _is_module(v) else v for k, v in arguments.items()}
     module = MODULES[name]
     if hasattr(module, "from_hyper_parameters"):
         return module.from_hyper_parameters(arguments)
     return module(**arguments)
+
+
+def _is_module(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"name", "arguments"}
 
 
 def _build_scaler(values: dict[str, Any] | list[Any] | None) -> Any:

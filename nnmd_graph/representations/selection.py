@@ -2,7 +2,7 @@ r"""Choosing a set: the functions of a large pool that say most about a data set
 
 A large pool of symmetry functions is easy to make and expensive to compute, and most of it says
 nearly the same. Which functions to keep is read off their values at atoms of the training set,
-never off errors. All three methods see the functions through their correlation matrix
+never off errors. All methods see the functions through their correlation matrix
 
     C_kl = 1/N sum_i z_ik z_il,   z_ik = (x_ik - mean_k) / sigma_k,
 
@@ -26,6 +26,7 @@ from nnmd_graph.data.progress import track
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
 from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.representations.symmetry_functions import SymmetryFunction
 
 Array = NDArray[np.float64]
 Columns = NDArray[np.int64]
@@ -35,6 +36,9 @@ MAX_ATOMS = 3000
 
 MIN_RANGE = 1e-4
 """Functions of a smaller range say little; the example of n2p2's ``nnp-prune range``."""
+
+RARE = 0.1
+"""So much of its range the values of a function at the middle 90 % of atoms should span."""
 
 ROUNDING = 1e-10
 """Variance, of a total of 1, below which what is left of a function is rounding."""
@@ -53,23 +57,31 @@ def select_functions(
     """Pick the n functions of a pool that say most about the atoms of a data set.
 
     Every element of the set gets n functions of its own, out of those that it has in the pool.
-    Functions whose value is the same at all atoms are left out before anything else.
 
     - ``"cur"``: CUR decomposition. The function with the largest leverage score, its weight in the
       leading singular vector of the features, is taken, the others are made orthogonal to it, and
       so on (G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), doi 10.1063/1.5024611).
     - ``"fps"``: farthest-point sampling over the functions, from the first choice of ``"cur"`` on
       (the same paper). The distance is blind to the sign of a function, as a net is.
-    - ``"pca-range"``: functions whose values span less than 1e-4 over the data are dropped, as
-      n2p2's ``nnp-prune range`` does; then each of the n leading principal components takes the
-      function that weighs most in it and is still free (method B4 of I. T. Jolliffe, J. R. Stat.
-      Soc. C 21, 160 (1972), doi 10.2307/2346488).
+    - ``"pca-range"``: each of the n leading principal components takes the function that weighs
+      most in it and is still free (method B4 of I. T. Jolliffe, J. R. Stat. Soc. C 21, 160 (1972),
+      doi 10.2307/2346488), after the rule of ranges below.
+    - ``"herding"``: functions that stand for all others. K_ij = 1/F sum_k z_ik z_jk, the similarity
+      of atoms that a net sees, is kept as it is with the whole pool: each step takes the function
+      that makes the mean square difference smallest (kernel herding, Y. Chen, M. Welling, A. Smola,
+      UAI 2010, arXiv:1203.3472). The first three look for functions unlike each other.
+
+    Functions whose value is the same at all atoms are never taken. Two kinds are taken only when
+    the others are used up: those whose values span less than 1e-4, as n2p2's ``nnp-prune range``
+    drops them, and those that vary at few atoms only, where the middle 90 % of the atoms with such
+    neighbours lie within a tenth of the range. Scaled to unit width such a function is huge at
+    those few atoms, and all but the last method would choose it early.
 
     Args:
         acsf: The pool, for example ``ACSF.auto(species, cutoff, recipe="pool")``.
         dataset: Structures to choose by: the training set, as what is tested must not choose.
         n: Number of functions of each element.
-        method: ``"cur"``, ``"fps"`` or ``"pca-range"``.
+        method: ``"cur"``, ``"fps"``, ``"pca-range"`` or ``"herding"``.
         seed: Of the draw of atoms, where an element has more than ``max_atoms``.
         max_atoms: Atoms of each element to compute the functions at.
         progress: Show a bar when it takes more than two seconds.
@@ -92,7 +104,7 @@ def select_functions(
     chosen = []
     for z, x in features.items():
         functions = acsf.functions_of(z)
-        columns = _select(x, int(n), method, chemical_symbols[z])
+        columns = _select(x, functions, int(n), method, chemical_symbols[z])
         chosen += [replace(functions[k], centre=z) for k in columns]
     values = acsf.hyper_parameters() | {"functions": [f.to_dict() for f in chosen]}
     return type(acsf).from_hyper_parameters(values)
@@ -194,25 +206,40 @@ def _around(graph: AtomicGraph, centres: torch.Tensor) -> AtomicGraph:
     return graph
 
 
-def _select(x: Array, n: int, method: str, symbol: str) -> list[int]:
+def _select(
+    x: Array, functions: tuple[SymmetryFunction, ...], n: int, method: str, symbol: str
+) -> list[int]:
     """Numbers of n columns of x, sorted."""
-    span = np.ptp(x, axis=0)
     # Rounding makes constant features vary a little: scaled to unit width it would look like data.
     varying = x.std(axis=0) > 1e-6 * np.abs(x).max(axis=0) + 1e-12
-    words = "vary over the data"
-    if method == "pca-range":
-        varying &= span >= MIN_RANGE
-        words = f"vary by {MIN_RANGE:g} or more over the data"
-    columns = np.flatnonzero(varying)
-    if not 1 <= n <= len(columns):
+    if not 1 <= n <= varying.sum():
         raise ValueError(
-            f"`n` must lie between 1 and the number of functions of {symbol} that {words}, "
-            f"{len(columns)} of {x.shape[1]}, got {n}; ask for fewer, or give a larger pool"
+            f"`n` must lie between 1 and the number of functions of {symbol} that vary over the "
+            f"data, {varying.sum()} of {x.shape[1]}, got {n}; ask for fewer, or give a larger pool"
         )
-    z = x[:, columns]
-    z = (z - z.mean(axis=0)) / z.std(axis=0)
-    chosen = METHODS[method](z.T @ z / len(z), n)
-    return sorted(columns[chosen].tolist())
+    good = _range_rule(x, functions)
+    chosen: list[int] = []
+    for columns in (np.flatnonzero(varying & good), np.flatnonzero(varying & ~good)):
+        wanted = min(n - len(chosen), len(columns))
+        if wanted:
+            z = x[:, columns]
+            z = (z - z.mean(axis=0)) / z.std(axis=0)
+            chosen += columns[METHODS[method](z.T @ z / len(z), wanted)].tolist()
+    return sorted(chosen)
+
+
+def _range_rule(x: Array, functions: tuple[SymmetryFunction, ...]) -> NDArray[np.bool_]:
+    """Columns that span a range worth it, and not at a few atoms only."""
+    good = np.ptp(x, axis=0) >= MIN_RANGE
+    neighbors = [str(f.neighbors) for f in functions]
+    for kind in set(neighbors):
+        columns = np.flatnonzero([each == kind for each in neighbors])
+        # In a dilute alloy few atoms have neighbours of the rare element: only these count
+        there = x[:, columns][(x[:, columns] != 0.0).any(axis=1)]
+        if len(there):
+            low, below, above, high = np.percentile(there, [0, 5, 95, 100], axis=0)
+            good[columns] &= above - below >= RARE * (high - low)
+    return good
 
 
 def _cur(c: Array, n: int) -> list[int]:
@@ -231,7 +258,7 @@ def _cur(c: Array, n: int) -> list[int]:
             warnings.warn(
                 f"`n`: the first {len(chosen)} functions already determine all others of the pool "
                 f"as sums of theirs; the last {n - len(chosen)} of {n} add nothing",
-                stacklevel=4,
+                stacklevel=5,
             )
             return chosen + free[: n - len(chosen)]
         k = int(score.argmax())
@@ -264,8 +291,24 @@ def _principal(c: Array, n: int) -> list[int]:
     return chosen
 
 
+def _herding(c: Array, n: int) -> list[int]:
+    """Columns whose mean outer product comes closest to that of all columns, one by one.
+
+    |1/F sum_k z_k z_k^T - 1/n sum_chosen z_k z_k^T|^2 is a sum over the squares of c.
+    """
+    likeness = c * c
+    everyone = likeness.mean(axis=0)
+    chosen: list[int] = []
+    while len(chosen) < n:
+        score = everyone - likeness[chosen].sum(axis=0) / (len(chosen) + 1)
+        score[chosen] = -np.inf
+        chosen.append(int(score.argmax()))
+    return chosen
+
+
 METHODS: dict[str, Callable[[Array, int], list[int]]] = {
     "cur": _cur,
     "fps": _fps,
     "pca-range": _principal,
+    "herding": _herding,
 }

@@ -79,13 +79,16 @@ class ConvolutionConfig(Section):
 
     conv: str = Field(
         default="schnet",
-        description="schnet, cgcnn, painn, gat, or of PyG, e.g. torch_geometric.nn.CGConv",
+        description="schnet, cgcnn, painn, gat, tensornet, or e.g. torch_geometric.nn.CGConv",
     )
     num_layers: int = Field(default=3, gt=0, description="number of convolutions")
     hidden_channels: int = Field(default=64, gt=0, description="width of the features")
     num_rbf: int = Field(default=20, gt=1, description="number of radial functions")
     radial: Annotated[str, one_of(RADIAL_BASES)] = Field(
         default="bessel", description="bessel or gaussian"
+    )
+    stack: bool = Field(
+        default=False, description="start from the symmetry functions of `representation`"
     )
     options: dict[str, Any] = Field(
         default={}, description="arguments of the convolution, e.g. {heads: 4}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,6 +95,9 @@ def prepare_graphs(
 def fit_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: int) -> None:
     """Fit feature scaling and centre the readout on (part of) a training set; ranges on all."""
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
+    representation: Any = potential.model.representation  # torch takes attributes for tensors
+    if hasattr(representation, "fit"):
+        representation.fit(potential.cast(graphs[n]) for n in order)
     features, ids, num_atoms = [], [], 0
     for x, species_id in _features(potential, (graphs[n] for n in order)):
         if num_atoms <= MAX_ATOMS_FOR_SCALING:

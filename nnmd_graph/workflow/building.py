@@ -30,34 +30,40 @@ def build_potential(config: Config, species: Sequence[int]) -> Potential:
         ValueError: the symmetry functions do not fit the elements or the cutoff.
         TypeError: the convolution does not fit its arguments.
     """
-    model, chosen = config.model, config.model.representation
+    model = config.model
     if model.name == "gcnn":
-        return _build_gcnn(config, species)
-    if chosen.functions is not None:
-        functions = [from_dict(values) for values in chosen.functions]
-        acsf = ACSF(species, model.cutoff, functions, cutoff_function=chosen.cutoff_function)
-    else:
-        acsf = ACSF.auto(
+        values = model.convolutions.model_dump()
+        net = GCNN(
             species,
             model.cutoff,
-            recipe=chosen.recipe,
-            cutoff_function=chosen.cutoff_function,
-            **chosen.options,
+            stack_on=_acsf(config, species) if values.pop("stack") else None,
+            conv_options=values.pop("options"),
+            seed=config.seed,
+            **values,
         )
-    net = BPNN(acsf, model.hidden_channels, model.activation, ridge=model.ridge, seed=config.seed)
+    else:
+        net = BPNN(
+            _acsf(config, species),
+            model.hidden_channels,
+            model.activation,
+            ridge=model.ridge,
+            seed=config.seed,
+        )
     return Potential(net.to(getattr(torch, model.dtype)))
 
 
-def _build_gcnn(config: Config, species: Sequence[int]) -> Potential:
-    values = config.model.convolutions.model_dump()
-    net = GCNN(
+def _acsf(config: Config, species: Sequence[int]) -> ACSF:
+    model, chosen = config.model, config.model.representation
+    if chosen.functions is not None:
+        functions = [from_dict(values) for values in chosen.functions]
+        return ACSF(species, model.cutoff, functions, cutoff_function=chosen.cutoff_function)
+    return ACSF.auto(
         species,
-        config.model.cutoff,
-        conv_options=values.pop("options"),
-        seed=config.seed,
-        **values,
+        model.cutoff,
+        recipe=chosen.recipe,
+        cutoff_function=chosen.cutoff_function,
+        **chosen.options,
     )
-    return Potential(net.to(getattr(torch, config.model.dtype)))
 
 
 def build_trainer(config: Config, output: Path | None, *, progress: bool = False) -> Trainer:

@@ -165,6 +165,10 @@ def gcnn_painn(atoms: ase.Atoms, cutoff: float) -> Potential:
     return gcnn(atoms, cutoff, "painn")
 
 
+def gcnn_tensornet(atoms: ase.Atoms, cutoff: float) -> Potential:
+    return gcnn(atoms, cutoff, "tensornet")
+
+
 def gcnn_gat(atoms: ase.Atoms, cutoff: float) -> Potential:
     return gcnn(atoms, cutoff, "gat", 10.0, conv_options={"heads": 2}, readout="element")
 
@@ -173,6 +177,18 @@ def gcnn_pyg(atoms: ase.Atoms, cutoff: float) -> Potential:
     """A convolution of PyG as it is, one that divides by sums over neighbours."""
     options = {"heads": 2, "concat": False}
     return gcnn(atoms, cutoff, "torch_geometric.nn.TransformerConv", 10.0, conv_options=options)
+
+
+def gcnn_stacked(atoms: ase.Atoms, cutoff: float) -> Potential:
+    """Vectors on top of symmetry functions that reach less far, one net per element."""
+    acsf = ACSF(atoms.numbers, 0.9 * cutoff, [G2(eta=0.4), G5(eta=0.02, zeta=2.0, lam=-1.0)])
+    potential = gcnn(atoms, cutoff, "painn", stack_on=acsf, readout="element")
+    graph = AtomicGraph.from_atoms(atoms, cutoff, dtype=torch.float64)
+    f = acsf(graph).repeat(60, 1)
+    f *= 1.0 + 0.3 * torch.randn(f.shape, generator=torch.Generator().manual_seed(1)).to(f)
+    ids = species_ids(graph.z, acsf.species).repeat(60)
+    potential.model.representation.scaler.fit(f, ids)
+    return potential
 
 
 MODELS = [
@@ -184,8 +200,10 @@ MODELS = [
     gcnn_schnet,
     gcnn_cgcnn,
     gcnn_painn,
+    gcnn_tensornet,
     gcnn_gat,
     gcnn_pyg,
+    gcnn_stacked,
 ]
 
 

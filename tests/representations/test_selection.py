@@ -11,7 +11,17 @@ from ase.build import bulk
 
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.models import BPNN, Potential
-from nnmd_graph.representations import ACSF, G1, G2, G4, G5, SymmetryFunction, select_functions
+from nnmd_graph.representations import (
+    ACSF,
+    G1,
+    G2,
+    G4,
+    G5,
+    SymmetryFunction,
+    select_functions,
+    selection,
+)
+from nnmd_graph.representations.auto import pool as pool_recipe
 from nnmd_graph.representations.selection import METHODS, sample_features
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -94,11 +104,34 @@ def test_fps_takes_the_farthest_column_up_to_its_sign() -> None:
         assert chosen[n] == int(np.argmax(nearest))
 
 
+def test_herding_keeps_the_similarity_of_atoms() -> None:
+    """Each step makes |K_pool - K_chosen| as small as one more function can."""
+    z = columns()
+    whole = z @ z.T / z.shape[1]
+    chosen = METHODS["herding"](z.T @ z / len(z), 6)
+    for n in range(6):
+        error = {
+            k: np.linalg.norm(whole - z[:, [*chosen[:n], k]] @ z[:, [*chosen[:n], k]].T / (n + 1))
+            for k in range(z.shape[1])
+            if k not in chosen[:n]
+        }
+        assert chosen[n] == min(error, key=lambda k: error[k])
+
+
+def test_herding_takes_from_each_group_by_its_size() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(4000, 3))[:, [0] * 6 + [1] * 4 + [2] * 2]
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    chosen = METHODS["herding"](z.T @ z / len(z), 6)
+    groups = [0 if k < 6 else 1 if k < 10 else 2 for k in chosen]
+    assert sorted(groups) == [0, 0, 0, 1, 1, 2]
+
+
 def test_a_function_and_its_negative_are_one() -> None:
     z = columns(count=4)
     twins = np.concatenate([z, -z], axis=1)
-    for method in METHODS.values():
-        chosen = method(twins.T @ twins / len(twins), 4)
+    for name in ("cur", "fps", "pca-range"):  # those that look for unlike functions
+        chosen = METHODS[name](twins.T @ twins / len(twins), 4)
         assert {k % 4 for k in chosen} == {0, 1, 2, 3}
 
 
@@ -229,7 +262,8 @@ def test_constant_functions_are_never_chosen(dataset: AtomsDataset) -> None:
             select_functions(pool, dataset, 5, method=method)
 
 
-def test_functions_of_a_small_range_are_dropped_by_pca_range(dataset: AtomsDataset) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_functions_of_a_small_range_come_last(dataset: AtomsDataset, method: str) -> None:
     """A shell that ends before the first neighbour holds little of it, but is no constant."""
     short = {"eta": 4.5, "r_s": 0.0}
     small = [G2(**short, centre="Cu", neighbors="O"), G2(**short, centre="O", neighbors="Cu")]
@@ -237,11 +271,43 @@ def test_functions_of_a_small_range_are_dropped_by_pca_range(dataset: AtomsDatas
     pool = ACSF(("Cu", "O"), CUTOFF, [*small, *wide])
     spans = {z: np.ptp(x[:, 0]) for z, x in sample_features(pool, dataset).items()}
     assert all(1e-8 < span < 1e-4 for span in spans.values()), spans
-    assert len(select_functions(pool, dataset, 4).functions_of("O")) == 4
-    chosen = select_functions(pool, dataset, 3, method="pca-range")
+    chosen = select_functions(pool, dataset, 3, method=method)
     assert {f.r_s for f in chosen.functions if isinstance(f, G2)} == {2.0, 2.5, 3.0}
-    with pytest.raises(ValueError, match=r"that vary by 0.0001 or more over the data, 3 of 4"):
-        select_functions(pool, dataset, 4, method="pca-range")
+    assert len(select_functions(pool, dataset, 4, method=method).functions_of("O")) == 4
+
+
+def chains(spacing: list[float], guest: str = "Cu") -> AtomsDataset:
+    """Pairs of atoms far from all others, at these distances, and a lone atom."""
+    frames = [Atoms(["Cu", guest], [[0, 0, 0], [d, 0, 0]]) for d in spacing]
+    return AtomsDataset([*frames, Atoms("Cu")], CUTOFF)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_functions_that_vary_at_few_atoms_come_last(method: str) -> None:
+    """One pair of a hundred is short: the inner shell is an outlier detector, nothing else."""
+    rng = np.random.default_rng(0)
+    dataset = chains([1.2, *rng.uniform(2.0, 3.8, 99)])
+    inner, outer = G2(eta=20.0, r_s=1.2), [G2(eta=4.0, r_s=r) for r in (2.2, 2.6, 3.0, 3.4)]
+    pool = ACSF("Cu", CUTOFF, [inner, *outer])
+    for n in range(1, 5):
+        chosen = select_functions(pool, dataset, n, method=method)
+        assert inner.eta not in [vars(f)["eta"] for f in chosen.functions]
+    assert len(select_functions(pool, dataset, 5, method=method).functions) == 5
+
+
+def test_rare_neighbours_are_no_reason_to_leave_a_function_out() -> None:
+    """Two of a hundred copper atoms have a gold neighbour: its shells are judged at these."""
+    rng = np.random.default_rng(0)
+    copper = chains(list(rng.uniform(2.0, 3.8, 60))).frames
+    gold = chains([2.1, 2.4, 2.7, 3.0, 3.3], guest="Au").frames
+    dataset = AtomsDataset([*copper, *gold], CUTOFF)
+    shells = [G2(eta=4.0, r_s=r) for r in (2.2, 2.6, 3.0)]
+    pool = ACSF(("Cu", "Au"), CUTOFF, [*shells, G2(eta=4.0, r_s=3.4, neighbors="Cu")])
+    functions = pool.functions_of("Cu")
+    features = sample_features(pool, dataset)
+    assert selection._range_rule(features[29], functions).all()
+    chosen = select_functions(pool, dataset, 3, method="herding")
+    assert {f.neighbors for f in chosen.functions_of("Cu")} == {(29,), (79,)}
 
 
 def test_what_is_already_said_comes_last_with_a_warning(dataset: AtomsDataset) -> None:
@@ -292,3 +358,32 @@ def test_pool_and_data_have_the_same_elements(pool: ACSF, frames: list[Atoms]) -
         select_functions(pool, AtomsDataset(copper, CUTOFF), 3)
     with pytest.raises(ValueError, match="`acsf` must hold the elements of the data.*none of O"):
         select_functions(ACSF("Cu", CUTOFF, POOL), AtomsDataset(frames, CUTOFF), 3)
+
+
+# -- the recipe ------------------------------------------------------------------------------------
+
+
+def test_the_pool_has_shells_at_two_resolutions() -> None:
+    functions = pool_recipe(5.0, num_radial=4, num_angular=2, zeta=(1.0,), r_min=1.0)
+    radial = [(f.eta, f.r_s) for f in functions if isinstance(f, G2)]
+    assert radial == [
+        *[(0.5, 1.0), (0.5, 2.0), (0.5, 3.0), (0.5, 4.0)],  # 1 / (2 d^2), d = 1 Å
+        *[(0.125, 1.0), (0.125, 3.0)],  # d = 2 Å
+    ]
+    wide = [(f.eta, f.r_s) for f in functions if isinstance(f, G5) and f.lam == 1.0]
+    narrow = [(f.eta, f.r_s) for f in functions if isinstance(f, G4) and f.lam == 1.0]
+    assert wide == [(0.125, 1.0), (0.125, 3.0), (0.03125, 1.0)]
+    assert narrow == [(0.03125, 1.0)]
+    assert len(functions) == 6 + 2 * 4
+
+
+def test_the_pool_of_one_element_and_of_two() -> None:
+    assert ACSF.auto("Cu", 5.0, recipe="pool").num_features == 88
+    assert ACSF.auto(("Cu", "O"), 5.0, recipe="pool").num_features == 2 * 24 + 3 * 64
+
+
+@pytest.mark.parametrize(("angular", "kinds"), [("both", {G4, G5}), ("G4", {G4}), ("G5", {G5})])
+def test_kinds_of_angular_functions(angular: str, kinds: set[type]) -> None:
+    functions = pool_recipe(5.0, angular=angular)
+    assert {type(f) for f in functions} - {G2} == kinds
+    assert len(pool_recipe(5.0, angular=angular, num_angular=0)) == 24

@@ -67,7 +67,9 @@ def test_the_schema_knows_the_documentation() -> None:
         ({"training": {"learning_rate": float("nan")}}, "expected a finite number, got nan"),
         ({"training": {"optimizer": "adamv"}}, "got 'adamv'; did you mean 'adam"),
         ({"training": {"schedule": "step"}}, "expected one of ['cosine', 'exponential', 'plat"),
-        ({"model": {"name": "gcnn"}}, "`model.name` in config: expected one of ['bpnn'], got 'gcn"),
+        ({"model": {"name": "gcn"}}, "`model.name` in config: expected one of ['bpnn', 'gcnn']"),
+        ({"model": {"convolutions": {"conv": "painn2"}}}, "did you mean 'painn'?"),
+        ({"model": {"convolutions": {"readout": "elemnt"}}}, "did you mean 'element'?"),
         ({"model": {"activation": "tahn"}}, "got 'tahn'; did you mean 'tanh'?"),
         ({"model": {"activation": "relu"}}, "expected one of"),
         (

@@ -1,0 +1,176 @@
+"""Graph convolutions: features of atoms that learn from their neighbours, layer after layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.geometry import edge_vectors
+from nnmd_graph.nn.conv.registry import (
+    BUILT_IN,
+    Convolution,
+    both_ways,
+    build_convolution,
+    check_convolution,
+    convolution_name,
+    convolve,
+    find_convolution,
+)
+from nnmd_graph.nn.radial import RadialBasis
+from nnmd_graph.nn.scatter import take
+from nnmd_graph.nn.species import species_ids, species_tuple
+
+
+class GraphConvolutions(nn.Module):
+    r"""Element embedding, then convolutions over the neighbours.
+
+    .. math:: x^0_i = embedding_{s(i)}, \quad x^{l+1} = conv_l(x^l, e_{ij}, u_{ij}), \quad l < L
+
+    with e_ij the radial basis (``edge_attr``) and u_ij the envelope (``edge_weight``) of the
+    distance. Atoms see num_layers * cutoff far (``tensornet`` one cutoff more). A neighbour beyond
+    the cutoff does not enter, however far the edges of the graph reach.
+
+    Args:
+        species: Elements, symbols or atomic numbers.
+        cutoff: r_c, Å.
+        conv: ``"schnet"``, ``"cgcnn"``, ``"painn"``, ``"gat"`` or ``"tensornet"``; a class of PyG
+            that takes ``edge_attr``, by itself or as ``"torch_geometric.nn.CGConv"``; or a module
+            class or function ``conv(hidden_channels, num_rbf)`` of one's own, see
+            :mod:`nnmd_graph.nn.conv.registry`.
+        num_layers: Number of convolutions L, each with weights of its own.
+        hidden_channels: Width H of the features.
+        num_rbf: Number of radial functions K.
+        radial: ``"bessel"`` or ``"gaussian"``, see :class:`nnmd_graph.nn.radial.RadialBasis`.
+        conv_options: Further keyword arguments of the convolution.
+        seed: Seed of the initial weights.
+
+    Shapes:
+        graph -> x [N, H].
+
+    Raises:
+        ValueError: If a number is out of range, or the convolution would make energies jump.
+        TypeError: If the convolution does not fit.
+    """
+
+    def __init__(
+        self,
+        species: Iterable[int | str] | int | str,
+        cutoff: float,
+        conv: str | Convolution = "schnet",
+        num_layers: int = 3,
+        hidden_channels: int = 64,
+        num_rbf: int = 20,
+        *,
+        radial: str = "bessel",
+        conv_options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1 or hidden_channels < 1:
+            raise ValueError(
+                f"`num_layers` and `hidden_channels` must be positive, got {num_layers} and "
+                f"{hidden_channels}; 3 and 64 are usual"
+            )
+        self.species = species_tuple(species)
+        self.num_features = hidden_channels
+        self.conv = find_convolution(conv)
+        self.conv_options = dict(conv_options or {})
+        self.seed = int(seed)
+        self.radial = RadialBasis(cutoff, num_rbf, radial)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.embedding = nn.Embedding(len(self.species), hidden_channels)
+            self.layers = nn.ModuleList(
+                build_convolution(self.conv, hidden_channels, num_rbf, self.conv_options, n)
+                for n in range(num_layers)
+            )
+            if self.conv not in BUILT_IN:
+                check_convolution(self.layers[0], hidden_channels, num_rbf)
+
+    @property
+    def cutoff(self) -> float:
+        """Radius of one convolution, Å."""
+        return self.radial.cutoff
+
+    def forward(self, graph: AtomicGraph) -> Float[Tensor, "N H"]:
+        """Features of all atoms, [N, H]."""
+        x = take(self.embedding.weight, species_ids(graph.z, self.species))
+        return self.convolved(x, graph)
+
+    def convolved(self, x: Float[Tensor, "N H"], graph: AtomicGraph) -> Float[Tensor, "N H"]:
+        """Features after all convolutions, from those before the first, [N, H]."""
+        edges = self.pairs(graph)
+        if not getattr(self.layers[0], "pairs", False):
+            edges = both_ways(edges)
+        vectors: Tensor | None = None
+        for layer in self.layers:
+            x, vectors = convolve(layer, x, vectors, edges)
+        return x
+
+    def pairs(self, graph: AtomicGraph) -> dict[str, Tensor]:
+        """Edge fields of pairs closer than the cutoff, each pair of neighbours named once.
+
+        A pair is one of two edges, i to j and j to i; its distance, basis and filters are computed
+        once.
+
+        Raises:
+            ValueError: If the graph does not hold each edge in both directions.
+        """
+        chosen = torch.nonzero(_is_first_of_two(graph)).squeeze(-1)
+        if 2 * len(chosen) != graph.edge_index.shape[1]:
+            raise ValueError(
+                f"`graph` must hold each edge in both directions, got {graph.edge_index.shape[1]} "
+                f"edges of {len(chosen)} pairs; build it with AtomicGraph.from_atoms"
+            )
+        half = copy.copy(graph)
+        half.edge_index = graph.edge_index.index_select(1, chosen)
+        half.edge_cell_shift = graph.edge_cell_shift.index_select(0, chosen)
+        edge_index, edge_vec = half.edge_index, edge_vectors(half)
+        near = torch.nonzero(edge_vec.detach().square().sum(dim=1) < self.radial.cutoff**2).squeeze(
+            -1
+        )
+        if len(near) < len(chosen):  # graphs may reach further
+            edge_index, edge_vec = edge_index.index_select(1, near), take(edge_vec, near)
+        edge_dist = edge_vec.square().sum(dim=1).sqrt()
+        edge_attr, edge_weight = self.radial(edge_dist)
+        return {
+            "edge_index": edge_index,
+            "edge_attr": edge_attr,
+            "edge_weight": edge_weight,
+            "edge_unit": edge_vec / edge_dist.unsqueeze(-1),
+        }
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """Plain values that rebuild this module.
+
+        Raises:
+            ValueError: If the convolution has no name that files can hold.
+        """
+        return {
+            "species": list(self.species),
+            "cutoff": self.cutoff,
+            "conv": convolution_name(self.conv),
+            "num_layers": len(self.layers),
+            "hidden_channels": self.num_features,
+            "num_rbf": self.radial.num_rbf,
+            "radial": self.radial.kind,
+            "conv_options": dict(self.conv_options),
+            "seed": self.seed,
+        }
+
+
+def _is_first_of_two(graph: AtomicGraph) -> Tensor:
+    """Of the edges i to j and j to i the one with the smaller centre, [E].
+
+    Between an atom and its own image: the one whose first shift that is not zero is positive.
+    """
+    j, i = graph.edge_index
+    first, second, third = graph.edge_cell_shift.unbind(1)
+    ahead = (second > 0) | ((second == 0) & (third > 0))
+    return (i < j) | ((i == j) & ((first > 0) | ((first == 0) & ahead)))

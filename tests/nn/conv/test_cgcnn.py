@@ -1,0 +1,37 @@
+"""The gated convolution against a loop over the edges, and against PyG's."""
+
+import torch
+from torch import Tensor
+from torch_geometric.nn import CGConv
+
+from nnmd_graph.nn.conv import CGCNNConv
+
+
+def test_against_a_loop(x: Tensor, pairs: dict[str, Tensor], edges: dict[str, Tensor]) -> None:
+    width = x.shape[1]
+    conv = CGCNNConv(width, pairs["edge_attr"].shape[1])
+    expected = x.clone()
+    for e, (j, i) in enumerate(edges["edge_index"].T.tolist()):
+        z = conv.centre.weight @ x[i] + conv.centre.bias + conv.neighbor.weight @ x[j]
+        z = z + conv.edge.weight @ edges["edge_attr"][e]
+        gate, core = torch.sigmoid(z[:width]), torch.log1p(torch.exp(z[width:]))
+        expected[i] += gate * core * edges["edge_weight"][e]
+    out = conv(x, pairs["edge_index"], pairs["edge_attr"], pairs["edge_weight"])
+    torch.testing.assert_close(out, expected)
+
+
+def test_the_same_as_cgconv_of_pyg(
+    x: Tensor, pairs: dict[str, Tensor], edges: dict[str, Tensor]
+) -> None:
+    """Where the envelope is one, with the same weights."""
+    width, num_rbf = x.shape[1], pairs["edge_attr"].shape[1]
+    conv, other = CGCNNConv(width, num_rbf), CGConv(width, num_rbf)
+    with torch.no_grad():
+        for n, linear in enumerate((other.lin_f, other.lin_s)):
+            rows = slice(n * width, (n + 1) * width)
+            parts = (conv.centre.weight, conv.neighbor.weight, conv.edge.weight)
+            linear.weight.copy_(torch.cat([part[rows] for part in parts], dim=1))
+            linear.bias.copy_(conv.centre.bias[rows])
+    one = torch.ones_like(pairs["edge_weight"])
+    out = conv(x, pairs["edge_index"], pairs["edge_attr"], one)
+    torch.testing.assert_close(out, other(x, edges["edge_index"], edges["edge_attr"]))
