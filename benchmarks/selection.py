@@ -2,9 +2,9 @@
 
     python -m benchmarks.selection --data path/to/mlearn
 
-trains the same net with the same budget on the pool (`ACSF.auto(..., recipe="pool")`), on half of
-it as chosen by each method of `select_functions`, on half of it drawn at random, and on an
-automatic set of that size, for every element and seed (finished runs are kept, interrupted ones go
+trains the same net with the same budget on the pool (`ACSF.auto(..., recipe="pool")`), on a part of
+it as chosen by each method of `select_functions`, on as many drawn at random, and on an automatic
+set of that size, for every element and seed (finished runs are kept, interrupted ones go
 on). The functions are chosen at atoms of the training set alone. The table of test errors goes into
 benchmarks/README.md.
 """
@@ -32,10 +32,15 @@ SETS = ("pool", "cur", "fps", "pca-range", "herding", "random", "gastegger2018")
 def main() -> None:
     """Train, evaluate, write the table."""
     arguments = _arguments()
-    for seed in arguments.seeds:
-        for element in arguments.elements:
-            for name in arguments.sets if not arguments.table_only else ():
-                _start(arguments, element, name, seed)
+    jobs = [
+        (element, name, fraction, seed)
+        for seed in arguments.seeds
+        for fraction in arguments.fractions
+        for element in arguments.elements
+        for name in arguments.sets
+    ]
+    for job in jobs if not arguments.table_only else ():
+        _start(arguments, *job)
     rows = [row for element in arguments.elements for row in _rows(arguments.output, element)]
     _write_table(rows, arguments.max_epochs)
 
@@ -45,34 +50,39 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared/data/mlearn")
     parser.add_argument("--elements", nargs="+", default=["Li", "Cu", "Si"])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--fraction", type=float, default=0.5, help="of the pool that is chosen")
+    parser.add_argument("--fractions", nargs="+", type=float, default=[0.5], help="of the pool")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--max-epochs", type=int, default=150)
     parser.add_argument("--output", type=Path, default=HERE / "runs" / "selection")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table-only", action="store_true", help="from the runs that are there")
-    parser.add_argument("--run", nargs=3, metavar=("ELEMENT", "SET", "SEED"), help="only this one")
+    parser.add_argument("--run", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
-        element, name, seed = arguments.run
-        _run(arguments, element, name, int(seed))
+        element, name, fraction, seed = arguments.run
+        _run(arguments, element, name, float(fraction), int(seed))
         sys.exit()
     return arguments
 
 
-def _start(arguments: argparse.Namespace, element: str, name: str, seed: int) -> None:
+def _start(
+    arguments: argparse.Namespace, element: str, name: str, fraction: float, seed: int
+) -> None:
     """One training in a process of its own."""
-    if (_folder(arguments.output, element, name, seed) / "result.json").is_file():
+    if (_folder(arguments.output, element, name, fraction, seed) / "result.json").is_file():
         return
-    command = [sys.executable, "-m", "benchmarks.selection", "--run", element, name, str(seed)]
+    command = [sys.executable, "-m", "benchmarks.selection", "--run", element, name]
+    command += [str(fraction), str(seed)]
     command += ["--data", str(arguments.data.absolute())]
     command += ["--output", str(arguments.output.absolute())]
-    command += ["--max-epochs", str(arguments.max_epochs), "--fraction", str(arguments.fraction)]
+    command += ["--max-epochs", str(arguments.max_epochs)]
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
     subprocess.run(command, check=True, env=environment, cwd=HERE.parent)
 
 
-def _run(arguments: argparse.Namespace, element: str, name: str, seed: int) -> None:
+def _run(
+    arguments: argparse.Namespace, element: str, name: str, fraction: float, seed: int
+) -> None:
     from nnmd_graph.evaluation import evaluate
     from nnmd_graph.training.config import read_config
     from nnmd_graph.workflow import train_from_config
@@ -87,11 +97,11 @@ def _run(arguments: argparse.Namespace, element: str, name: str, seed: int) -> N
     }
     parts = read_parts(read_config(CONFIG, overrides))
     start = time.monotonic()
-    acsf = _functions(name, parts["train"], arguments.fraction, seed)
+    acsf = _functions(name, parts["train"], fraction, seed)
     choosing = time.monotonic() - start
     overrides["model.representation.functions"] = [f.to_dict() for f in acsf.functions]
 
-    folder = _folder(arguments.output, element, name, seed)
+    folder = _folder(arguments.output, element, name, fraction, seed)
     result = train_from_config(read_config(CONFIG, overrides), folder, resume=True)
     test = parts["test"].build()
     others = test[[n for n, f in enumerate(test.frames) if f.info["group"] != "Elastic"]]
@@ -138,28 +148,25 @@ def _functions(name: str, train: Any, fraction: float, seed: int) -> Any:
     return select_functions(pool, train, n, method=name, seed=seed)
 
 
-def _folder(output: Path, element: str, name: str, seed: int) -> Path:
-    return output / f"{element}_{name}_seed{seed}"
+def _folder(output: Path, element: str, name: str, fraction: float, seed: int) -> Path:
+    percent = 100 if name == "pool" else round(100 * fraction)
+    return output / f"{element}_{name}_{percent}_seed{seed}"
 
 
 def _rows(output: Path, element: str) -> list[str]:
     """Lines of an element: mean and spread over the seeds, and the mean against the pool's."""
-    found = {
-        name: [
-            json.loads(p.read_text())
-            for p in sorted(output.glob(f"{element}_{name}_seed*/result.json"))
-        ]
-        for name in SETS
-    }
+    found: dict[tuple[int, str], list[Any]] = {}
+    for path in sorted(output.glob(f"{element}_*_seed*/result.json")):
+        _, name, percent, _ = path.parent.name.split("_")
+        found.setdefault((-int(percent), name), []).append(json.loads(path.read_text()))
     rows = []
-    for name, results in found.items():
-        if not results:
-            continue
+    for (_, name), results in sorted(found.items(), key=lambda x: (x[0][0], SETS.index(x[0][1]))):
+        pool = found.get((-100, "pool"), [])
         cells = [element, name, str(results[0]["num_functions"])]
         for part in ("all", "without_elastic"):
             for key, digits in (("energy_mae", 2), ("forces_mae", 1)):
                 numbers = [r[part][key] for r in results]
-                against = [r[part][key] for r in found["pool"][: len(results)]]
+                against = [r[part][key] for r in pool[: len(results)]]
                 spread = f" ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else ""
                 change = statistics.mean(numbers) / statistics.mean(against or numbers) - 1
                 own = "" if name == "pool" else f" ({change:+.0%})"

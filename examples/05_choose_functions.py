@@ -83,7 +83,12 @@ def plot(rows: list[dict[str, object]], path: str) -> None:
         mean, spread = [np.mean(v) for v in values], [np.std(v) for v in values]
         style = "o-" if name in METHODS else "s"
         axes.errorbar(numbers, mean, yerr=spread, fmt=style, ms=5, capsize=3, lw=1.4, label=name)
+    for row in rows:
+        if row["choice"] == "pool":
+            axes.axhline(float(str(row["forces_mae"])), color="#777777", lw=1, ls=":")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")  # 40 rather than 4 x 10^1
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("functions of each element")
     axes.set_ylabel("force MAE on the test set, meV/Å")
     axes.grid(True, which="both", color="#e6e6e6", lw=0.6)

@@ -511,6 +511,13 @@ def test_info_tells_models_from_data(model: Path) -> None:
     assert "float32" in run("info", "run")
 
 
+def test_info_plots_the_functions_of_models(model: Path) -> None:
+    output = run("info", model, "--plots", "pictures")
+    assert "functions.png" in output and "functions.txt" in output
+    assert Path("pictures/functions.png").read_bytes().startswith(b"\x89PNG")
+    assert "Cu, 3 functions" in Path("pictures/functions.txt").read_text(encoding="utf-8")
+
+
 def test_help_and_version() -> None:
     output = run("--help")
     for command in ("quickstart", "train", "evaluate", "md", "info"):

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nnmd_graph.cli.console import is_terminal, print_facts, shown
+from nnmd_graph.cli.console import is_terminal, print_facts, print_line, print_warning, shown
 from nnmd_graph.cli.options import EnergyKey, ForcesKey, StressKey, model_file
+from nnmd_graph.evaluation.set_plots import write_set
+from nnmd_graph.models import Potential
+from nnmd_graph.representations import ACSF
 from nnmd_graph.workflow import describe_data, describe_model
 
 
@@ -21,11 +24,19 @@ def info(
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a plot and a table of each model's symmetry functions."),
+    ] = None,
 ) -> None:
     """Say what is in a model file, or in data files: elements, labels, ranges, neighbours."""
     models = [path for path in files if path.suffix == ".pt" or path.is_dir()]
-    for path in models:
+    for number, path in enumerate(models, start=1):
         print_facts(describe_model(model_file(path)), title=shown(path))
+        if plots is not None:
+            # Several models, which may all be called model.pt, have folders of their own
+            folder = plots if len(models) == 1 else plots / f"{number}_{path.stem}"
+            _write_plots(model_file(path), folder)
     data = [path for path in files if path not in models]
     if data:
         facts = describe_data(
@@ -37,3 +48,12 @@ def info(
             progress=is_terminal(),
         )
         print_facts(facts, title=", ".join(shown(path) for path in data))
+
+
+def _write_plots(path: Path, folder: Path) -> None:
+    representation = Potential.load(path).model.representation
+    if not isinstance(representation, ACSF):
+        print_warning(f"{shown(path)} has no symmetry functions to plot")
+        return
+    for written in write_set(representation, folder):
+        print_line(f"written: {shown(written)}")

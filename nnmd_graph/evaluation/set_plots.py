@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -140,6 +141,22 @@ def function_table(acsf: ACSF) -> str:
         count = f"{len(functions)} function{'s' if len(functions) != 1 else ''}"
         parts.append("\n".join([f"{chemical_symbols[z]}, {count}", *lines]))
     return "\n\n".join(parts)
+
+
+def write_set(acsf: ACSF, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write the shapes (functions.png) and the table (functions.txt) of a set into a folder.
+
+    Returns:
+        The files.
+
+    Raises:
+        TypeError: ``acsf`` is no ACSF.
+    """
+    files = [Path(folder) / "functions.png", Path(folder) / "functions.txt"]
+    plot_functions(acsf, files[0])
+    with replacing(files[1]) as temporary:
+        temporary.write_text(function_table(acsf) + "\n", encoding="utf-8")
+    return files
 
 
 PANELS = {1: ("Radial",), 2: ("Angular, over distance", "Angular, over angle")}

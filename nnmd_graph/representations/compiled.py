@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nnmd_graph.representations.factors import AngularFactors, RadialFactors
 
+Factors = Callable[..., tuple[Tensor, ...]]
 NarrowFactors = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
 GaussianFactors = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
 WideFactors = Callable[[Tensor], tuple[Tensor, ...]]
@@ -90,7 +91,10 @@ def compiled_narrow(radial: RadialFactors, angular: AngularFactors) -> NarrowFac
 @lru_cache(maxsize=512)
 def compiled_gaussian(radial: RadialFactors, angular: AngularFactors) -> GaussianFactors:
     """:func:`gaussian_factors`, compiled."""
-    return _compiled(gaussian_factors(radial, angular))
+    # Near the cutoff f_c'/f_c is what rounding makes of it; it counts times the products only.
+    return _compiled(
+        gaussian_factors(radial, angular), lambda f: (f[0], f[0] * f[1].unsqueeze(0), *f[2:])
+    )
 
 
 @lru_cache(maxsize=512)
@@ -99,34 +103,41 @@ def compiled_wide(angular: AngularFactors, like: bool) -> WideFactors:
     return _compiled(wide_factors(angular, like))
 
 
-def _compiled(plain: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
+def _compiled(
+    plain: Factors, compared: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] = tuple
+) -> Factors:
     """Compile a function at its first call and check the results of that call.
+
+    Args:
+        plain: The function.
+        compared: Makes of its results what must be the same.
 
     Warns:
         RuntimeWarning: If there is no compiler, or its results differ; the plain one stays.
     """
     fast = torch.compile(plain, dynamic=True)
-    chosen: dict[torch.dtype, Callable[..., tuple[Tensor, ...]]] = {}
+    chosen: dict[torch.dtype, Factors] = {}
 
     def call(*arguments: Tensor) -> tuple[Tensor, ...]:
         dtype = arguments[0].dtype
         if dtype not in chosen:
-            chosen[dtype] = fast if _agrees(plain, fast, arguments) else plain
+            chosen[dtype] = fast if _agrees(plain, fast, arguments, compared) else plain
         return chosen[dtype](*arguments)
 
     return call
 
 
 def _agrees(
-    plain: Callable[..., tuple[Tensor, ...]],
-    fast: Callable[..., tuple[Tensor, ...]],
+    plain: Factors,
+    fast: Factors,
     arguments: tuple[Tensor, ...],
+    compared: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]],
 ) -> bool:
-    expected = plain(*arguments)
+    expected = compared(plain(*arguments))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler about itself
-            results = fast(*arguments)
+            results = compared(fast(*arguments))
     except Exception as error:  # whatever a missing or broken compiler raises
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         warnings.warn(
