@@ -10,6 +10,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.training.comparison_config import PER_MODEL, ComparisonConfig, NVEConfig
 from nnmd_graph.training.config import Config, Section, to_yaml
 
 PAGE = Path(__file__).with_name("config.md")
@@ -38,7 +39,7 @@ def reference() -> str:
     """The page as text."""
     sections = "".join(_section(name, section) for name, section in _sections("", Config()))
     defaults = f"## All defaults as a file\n\n```yaml\n{to_yaml(Config())}```\n"
-    return f"{HEAD}\n{SHORTEST}{sections}{_recipes()}{defaults}"
+    return f"{HEAD}\n{SHORTEST}{sections}{_recipes()}{_comparison()}{defaults}"
 
 
 def _recipes() -> str:
@@ -51,6 +52,21 @@ def _recipes() -> str:
         listing = ", ".join(f"`{option.name}: {_plain(option.default)}`" for option in options)
         text += f"| `{name}` | {listing} |\n"
     return text + "\n"
+
+
+def _comparison() -> str:
+    """The keys that only a comparison has."""
+    text = "## Settings of a comparison\n\n`nnmd-graph compare config.yaml` reads the sections "
+    text += "`data`, `loss`, `training` and the key `device` as above, and these; "
+    text += "[how it works](comparing.md).\n\n| key | default | meaning |\n|---|---|---|\n"
+    own = ("models", "seeds", "learning_curve")
+    shown = {"models": "(needed)", "seeds": [0], "learning_curve": []}
+    for key in own:
+        text += _row(key, ComparisonConfig.model_fields[key], shown[key])
+    for key, field in NVEConfig.model_fields.items():
+        text += _row(f"nve.{key}", field, getattr(NVEConfig(), key))
+    text += "\nIn `models.NAME.training` a model may have values of its own of "
+    return text + ", ".join(f"`{key}`" for key in PER_MODEL) + ".\n\n"
 
 
 def _plain(value: object) -> str:

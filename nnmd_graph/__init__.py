@@ -34,6 +34,7 @@ from nnmd_graph.representations.stacked import stack
 from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.trainer import Trainer
+from nnmd_graph.workflow.comparison import compare
 
 try:
     __version__ = version("nnmd-graph")
@@ -60,6 +61,7 @@ __all__ = [
     "PolynomialWide",
     "Potential",
     "Trainer",
+    "compare",
     "evaluate",
     "load_n2p2",
     "radius_graph",

@@ -109,6 +109,24 @@ def test_05_choose_functions(tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_size > 10_000
 
 
+def test_07_compare(tmp_path: Path) -> None:
+    arguments = ("--frames", "12", "--epochs", "1", "--seeds", "1", "--width", "4")
+    output = run("07_compare.py", *arguments, folder=tmp_path)
+    assert "Training 3 of 3: painn" in output and "Other structures:" in output
+    assert re.search(r"bpnn +[\d.]+ +[\d.]+ +", output)
+    assert (tmp_path / "comparison" / "report.html").stat().st_size > 100_000
+    again = run("07_compare.py", *arguments, "--resume", folder=tmp_path)
+    assert "3 of 3 trainings are done already" in again
+
+
+def test_08_transfer(tmp_path: Path) -> None:
+    output = run("08_transfer.py", "--frames", "8", "--few", "4", "--epochs", "2", folder=tmp_path)
+    change = re.search(r"after gold was added differ by (\S+) eV/Å", output)
+    assert change is not None and float(change[1]) < 1e-4
+    assert re.search(r"fine-tuned +: energy +[\d.]+ meV/atom, forces +[\d.]+ meV/Å", output)
+    assert ng.Potential.load(tmp_path / "alloy.pt").species == (29, 79)
+
+
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from nnmd_graph.cli.compare import compare
 from nnmd_graph.cli.console import print_error, print_line, print_warning
 from nnmd_graph.cli.evaluate import evaluate
 from nnmd_graph.cli.export import export
@@ -90,7 +91,7 @@ def _options(
     """
 
 
-for command in (quickstart, train, evaluate, md, export, info):
+for command in (quickstart, train, evaluate, compare, md, export, info):
     app.command()(command)
 
 

@@ -29,6 +29,9 @@ ForcesKey = Annotated[
 StressKey = Annotated[
     str | None, typer.Option(help="Name of the stress in the file.", show_default="ASE's own")
 ]
+WeightKey = Annotated[
+    str | None, typer.Option(help="Name of the structures' weights.", show_default="all count 1")
+]
 
 
 def model_file(path: Path) -> Path:

@@ -19,7 +19,7 @@ from nnmd_graph.cli.console import (
     print_metrics,
     shown,
 )
-from nnmd_graph.cli.options import EnergyKey, ForcesKey, Overwrite, StressKey
+from nnmd_graph.cli.options import EnergyKey, ForcesKey, Overwrite, StressKey, WeightKey
 from nnmd_graph.training.config import Config, override, parse_config, read_config
 from nnmd_graph.workflow.training import NAMES, TrainingResult, is_run, train_from_config
 
@@ -49,14 +49,23 @@ def train(
     max_epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = None,
     model: Annotated[str | None, typer.Option(help="Kind of the model: bpnn or gcnn.")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Model file or folder of a run to go on from, on the new data."
+        ),
+    ] = None,
     cutoff: Annotated[float | None, typer.Option(help="Radius of the neighbourhood, Å.")] = None,
     val: Annotated[Path | None, typer.Option(help="Validation set, instead of a part.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test set, instead of a part.")] = None,
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
+    weight_key: WeightKey = None,
 ) -> None:
     """Train a potential on a data file, or with the settings of a config file.
+
+    With --from it starts from a trained model, which gets the elements of the data that it lacks.
 
     The folder of the run then holds model.pt, config.yaml (all settings, with comments), log.csv,
     metrics.json, report.html, plots and checkpoints.
@@ -67,11 +76,13 @@ def train(
         "training.max_epochs": max_epochs,
         "model.name": model,
         "model.cutoff": cutoff,
+        "transfer.from": None if init is None else str(init.absolute()),
         "data.val": None if val is None else str(val.absolute()),
         "data.test": None if test is None else str(test.absolute()),
         "data.energy_key": energy_key,
         "data.forces_key": forces_key,
         "data.stress_key": stress_key,
+        "data.weight_key": weight_key,
     }
     overrides = {key: value for key, value in given.items() if value is not None}
     config = _config(sources or [], overrides, output, resume)

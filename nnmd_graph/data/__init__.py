@@ -1,5 +1,6 @@
 """Many structures: read, labelled, turned into graphs once, split, and summed up."""
 
+from nnmd_graph.data import benchmarks
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.data.duplicates import geometry_groups
 from nnmd_graph.data.reading import read_frames
@@ -16,6 +17,7 @@ from nnmd_graph.data.statistics import (
 __all__ = [
     "AtomsDataset",
     "EnergyStatistics",
+    "benchmarks",
     "energy_statistics",
     "fit_isolated_energies",
     "force_rms",

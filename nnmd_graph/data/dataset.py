@@ -4,6 +4,7 @@ import copy
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
 from typing import Any, overload
@@ -48,6 +49,9 @@ class AtomsDataset(Dataset[AtomicGraph]):
         forces_key: name of the forces in `atoms.arrays`; default: the calculator's.
         stress_key: name of the stress (6, 9 or 3x3 numbers, eV/Å^3, tension positive) in
             `atoms.info`; default: the calculator's.
+        weight_key: name of the weight of a structure in `atoms.info`, a positive number that
+            multiplies its squared errors in training; frames without it count 1. Default: no
+            weights.
         backend: neighbour search, see `radius_graph`.
         dtype: floating type of the graphs; default: `torch.get_default_dtype()` of now.
         sources: what to call each frame in messages, e.g. "frame 17 of 'li.extxyz'".
@@ -73,6 +77,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         energy_key: str | None = None,
         forces_key: str | None = None,
         stress_key: str | None = None,
+        weight_key: str | None = None,
         backend: str = "vesin",
         dtype: torch.dtype | None = None,
         sources: Sequence[str] | None = None,
@@ -86,7 +91,12 @@ class AtomsDataset(Dataset[AtomicGraph]):
         radius_graph(np.zeros((1, 3)), np.zeros((3, 3)), [False] * 3, cutoff, backend=backend)
         given = as_list(frames)
         self.sources = _sources(sources, len(given))
-        keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
+        keys = {
+            "energy_key": energy_key,
+            "forces_key": forces_key,
+            "stress_key": stress_key,
+            "weight_key": weight_key,
+        }
 
         self.frames: list[ase.Atoms] = []
         self.labels: list[Labels] = []
@@ -101,6 +111,8 @@ class AtomsDataset(Dataset[AtomicGraph]):
             self.labels.append(labels)
         check_keys(self.frames, self.labels, keys)
         warn_of_unread_labels(self.frames, self.labels, keys)
+        if weight_key is not None:
+            self.labels = [one if one.weight else replace(one, weight=1.0) for one in self.labels]
         self._warn_of_missing_labels()
         # Parts of this data set hold the same list and look their graphs up by these numbers
         self._graphs: list[AtomicGraph | None] = [None] * len(self.frames)

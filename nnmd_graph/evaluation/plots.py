@@ -49,7 +49,7 @@ def parity(
         ValueError: there is not one label.
     """
     metrics = Metrics.of(predictions)
-    figure, panels = _figure(_kinds(metrics), title)
+    figure, panels = new_figure(_kinds(metrics), title)
     for kind, axes in panels.items():
         reference, predicted = _labelled(predictions, kind)
         _draw_parity(figure, axes, reference, predicted)
@@ -68,7 +68,7 @@ def error_histogram(
 
     Force errors are drawn apart for each element. Arguments and errors as for `parity`.
     """
-    figure, panels = _figure(_kinds(Metrics.of(predictions)), title)
+    figure, panels = new_figure(_kinds(Metrics.of(predictions)), title)
     for kind, axes in panels.items():
         if kind == "forces":
             series = _force_errors(predictions)
@@ -95,7 +95,7 @@ def learning_curves(
         FileNotFoundError: there is no such file.
         ValueError: the file has no epochs, or is not such a log.
     """
-    log = _read_log(Path(log_csv))
+    log = read_log(Path(log_csv))
     groups = {
         "Loss": ("loss", ("train_loss", "val_loss")),
         "Energy": (UNITS["energy"], ("val_energy_mae", "val_energy_rmse")),
@@ -109,7 +109,7 @@ def learning_curves(
         for name, (label, columns) in groups.items()
         if positive.intersection(columns)
     }
-    figure, panels = _figure(list(drawn), title)
+    figure, panels = new_figure(list(drawn), title)
     for name, axes in panels.items():
         label, columns = drawn[name]
         for column, color in zip(columns, COLORS, strict=False):
@@ -161,7 +161,7 @@ def energy_drift(
     per_atom = (energy - energy[0]) / num_atoms / MEV
     slope, start = np.polyfit(t, per_atom, 1)
     names = ["Total energy"] if heat is None else ["Total energy", "Temperature"]
-    figure, panels = _figure(names, title, width=5.2)
+    figure, panels = new_figure(names, title, width=5.2)
     axes = panels["Total energy"]
     axes.plot(t, per_atom, color=COLORS[0], lw=1)
     label = f"drift {slope * (t[-1] - t[0]):+.3g} meV/atom in {t[-1] - t[0]:.3g} ps"
@@ -176,7 +176,7 @@ def energy_drift(
     return _written(figure, path)
 
 
-def _figure(
+def new_figure(
     names: list[str], title: str = "", width: float = 4.0
 ) -> tuple[Figure, dict[str, Axes]]:
     """A row of panels, one for each name, which is its title."""
@@ -255,7 +255,7 @@ def _force_errors(predictions: Predictions) -> dict[str, Array]:
     }
 
 
-def _read_log(path: Path) -> dict[str, Array]:
+def read_log(path: Path) -> dict[str, Array]:
     """Columns of a training log that have numbers."""
     if not path.is_file():
         raise FileNotFoundError(f"`log_csv`: expected a training log, got no file {path}")

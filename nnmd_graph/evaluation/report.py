@@ -68,16 +68,16 @@ def write_report(
         config = (folder / "config.yaml").read_text(encoding="utf-8")
     parts = [f"<h1>{html.escape(title)}</h1>"]
     if facts:
-        parts.append(_pairs(facts))
+        parts.append(pairs_table(facts))
     for name, errors in (metrics or {}).items():
         parts += [f"<h2>Errors: {html.escape(name)}</h2>", _errors(errors)]
     if figures:
         parts.append("<h2>Plots</h2>")
-        parts += [_image(caption, figure) for caption, figure in figures.items()]
+        parts += [figure_html(caption, figure) for caption, figure in figures.items()]
     if config is not None:
         text = config if isinstance(config, str) else _yaml(config)
         parts += ["<h2>Configuration</h2>", f"<pre>{html.escape(text)}</pre>"]
-    parts += ["<h2>Versions</h2>", _pairs(versions())]
+    parts += ["<h2>Versions</h2>", pairs_table(versions())]
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -112,7 +112,7 @@ def _errors(metrics: Metrics) -> str:
             f'<td>{number(rmse)}</td><td class="unit">{unit}</td></tr>'
         )
     size = f"{metrics['num_structures']} structures, {metrics['num_atoms']} atoms"
-    table = _table("<th></th><th>MAE</th><th>RMSE</th><th></th>", rows)
+    table = html_table("<th></th><th>MAE</th><th>RMSE</th><th></th>", rows)
     if "groups" in metrics:
         table += _group_table(metrics["groups"])
     if "num_extrapolations" in metrics:
@@ -132,7 +132,7 @@ def _extrapolation_table(worst: list[dict[str, Any]]) -> str:
         cells = "".join(f"<td>{html.escape(text)}</td>" for text in (*names, *values))
         rows.append(f"<tr>{cells}</tr>")
     head = ("structure", "atom", "element", "function", "value", "minimum", "maximum")
-    return _table("".join(f"<th>{name}</th>" for name in head), rows)
+    return html_table("".join(f"<th>{name}</th>" for name in head), rows)
 
 
 def _group_table(groups: Mapping[str, Metrics]) -> str:
@@ -148,23 +148,25 @@ def _group_table(groups: Mapping[str, Metrics]) -> str:
         rows.append(
             f"<tr><td>{html.escape(name)}</td><td>{metrics['num_structures']}</td>{cells}</tr>"
         )
-    return _table(head, rows)
+    return html_table(head, rows)
 
 
-def _pairs(pairs: Mapping[str, object]) -> str:
+def pairs_table(pairs: Mapping[str, object]) -> str:
+    """Names and what they mean, a line each."""
     rows = [
         f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td></tr>"
         for name, value in pairs.items()
     ]
-    return _table("", rows)
+    return html_table("", rows)
 
 
-def _table(head: str, rows: list[str]) -> str:
+def html_table(head: str, rows: list[str]) -> str:
+    """A table of ready rows that scrolls where it is wider than the page."""
     head = f"<thead><tr>{head}</tr></thead>" if head else ""
     return f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _image(caption: str, figure: Figure | str | os.PathLike[str]) -> str:
+def figure_html(caption: str, figure: Figure | str | os.PathLike[str]) -> str:
     """The picture itself, written into the page."""
     kind = "png"
     if isinstance(figure, Figure):

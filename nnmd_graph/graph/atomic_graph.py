@@ -45,6 +45,7 @@ class AtomicGraph(Data):
         energy: label, [1], eV; always float64, as float32 rounds a total of -1e6 eV to 0.06 eV.
         forces: label, [N, 3], eV/Å.
         stress: label, [1, 3, 3], eV/Å^3, tension positive.
+        weight: what the structure counts for in training, [1]; only where weights were read.
 
     A graph made without labels has no `energy`, `forces`, `stress`; a single missing label is a
     tensor of NaN, because graphs of one batch must have the same fields.
@@ -61,6 +62,7 @@ class AtomicGraph(Data):
         energy: Energies
         forces: Forces
         stress: Stresses
+        weight: Tensor
 
     def __init__(
         self,

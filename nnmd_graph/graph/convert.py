@@ -96,11 +96,14 @@ def _label_tensors(labels: Labels, num_atoms: int, dtype: torch.dtype) -> dict[s
     energy = nan if labels.energy is None else labels.energy
     forces = np.full((num_atoms, 3), nan) if labels.forces is None else labels.forces
     stress = np.full((3, 3), nan) if labels.stress is None else labels.stress
-    return {
+    tensors = {
         "energy": torch.tensor([energy], dtype=torch.float64),
         "forces": torch.tensor(forces, dtype=dtype),
         "stress": torch.tensor(stress, dtype=dtype)[None],
     }
+    if labels.weight is not None:
+        tensors["weight"] = torch.tensor([labels.weight], dtype=dtype)
+    return tensors
 
 
 def _numpy(tensor: Tensor) -> Any:

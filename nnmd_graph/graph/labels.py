@@ -21,18 +21,20 @@ class Labels:
         forces: [N, 3], eV/Å.
         stress: [3, 3], symmetric, tension positive (ASE's sign), eV/Å^3; may be given as 6 (Voigt:
             xx, yy, zz, yz, xz, xy) or 9 numbers.
+        weight: what the structure counts for in training, positive; None: the graph has none.
 
     Raises:
-        ValueError: a label is NaN or infinite, or has the wrong shape.
+        ValueError: a label is NaN or infinite, or has the wrong shape; the weight is not positive.
     """
 
     energy: float | None = None
     forces: NDArray[np.float64] | None = None
     stress: NDArray[np.float64] | None = None
+    weight: float | None = None
 
     def __post_init__(self) -> None:
         """Check and convert every label."""
-        for name, check in (("energy", _energy), ("forces", _forces), ("stress", _stress)):
+        for name, check in _CHECKS.items():
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, check(value))
@@ -56,6 +58,7 @@ def read_labels(
     energy_key: str | None = None,
     forces_key: str | None = None,
     stress_key: str | None = None,
+    weight_key: str | None = None,
 ) -> Labels:
     """Read the labels that a structure carries; nothing is ever computed.
 
@@ -68,6 +71,7 @@ def read_labels(
         energy_key: name of the energy, eV.
         forces_key: name of the forces, eV/Å.
         stress_key: name of the stress, eV/Å^3, tension positive; 6 (Voigt), 9 or 3x3 numbers.
+        weight_key: name of the weight in `atoms.info`; without it no weight is read.
 
     Returns:
         The labels; None for each one that is not there.
@@ -93,6 +97,7 @@ def read_labels(
         energy=find(energy_key, "energy", "free_energy"),
         forces=find(forces_key, "forces"),
         stress=find(stress_key, "stress"),
+        weight=None if weight_key is None else atoms.info.get(weight_key),
     )
     labels.check_num_atoms(len(atoms))
     return labels
@@ -181,3 +186,16 @@ def _stress(value: ArrayLike) -> NDArray[np.float64]:
             f"{asymmetry:.3g} eV/Å^3; check the order and the unit of its numbers"
         )
     return (array + array.T) / 2
+
+
+def _weight(value: ArrayLike) -> float:
+    array = _finite("weight", value)
+    if array.size != 1 or not array.item() > 0.0:
+        raise ValueError(
+            f"`weight`: expected one positive number, got {array.tolist()!r}; leave the frame out "
+            "if it is not to count"
+        )
+    return float(array.item())
+
+
+_CHECKS = {"energy": _energy, "forces": _forces, "stress": _stress, "weight": _weight}

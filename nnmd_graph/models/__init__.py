@@ -1,6 +1,7 @@
 """Models: a representation and a readout make an energy; a potential adds forces and stress."""
 
 from nnmd_graph.models.energy_model import BPNN, EnergyModel
+from nnmd_graph.models.extension import extend_species
 from nnmd_graph.models.extrapolation import (
     Extrapolation,
     ExtrapolationError,
@@ -17,4 +18,5 @@ __all__ = [
     "ExtrapolationError",
     "ExtrapolationReport",
     "Potential",
+    "extend_species",
 ]

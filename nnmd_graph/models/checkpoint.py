@@ -14,6 +14,7 @@ from torch import nn
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.representations.common_scaling import CommonScaler
 from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
 from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.scaling import FeatureScaler
@@ -25,7 +26,7 @@ modules; models may hold the ranges of their features."""
 
 MODULES: dict[str, type[nn.Module]] = {
     module.__name__: module
-    for module in (ACSF, EmbeddedACSF, ElementReadout, FeatureScaler, RangeScaler)
+    for module in (ACSF, EmbeddedACSF, ElementReadout, FeatureScaler, CommonScaler, RangeScaler)
 }
 
 

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.baseline import Baseline
 from nnmd_graph.models.readout import ElementReadout
-from nnmd_graph.nn.species import species_ids, species_tuple
+from nnmd_graph.models.shared_readout import SharedReadout
+from nnmd_graph.nn.scatter import take
+from nnmd_graph.nn.species import species_of, species_tuple
+from nnmd_graph.representations.common_scaling import CommonScaler
 from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.ranges import FeatureRanges
 from nnmd_graph.representations.scaling import FeatureScaler
@@ -26,7 +29,9 @@ class EnergyModel(nn.Module):
 
     Args:
         representation: Module, graph -> x [N, F].
-        readout: Module, (x [N, F], species_id [N]) -> [N].
+        readout: Module, (x [N, F], species_id [N]) -> [N]. One with an ``embedding_dim`` D finds
+            the vectors of the atoms' elements beside the features, x [N, F + D]: the
+            ``embedding`` [S, D] of the representation, one parameter that both uses train.
         species: Elements; None takes ``representation.species``.
         cutoff: Radius in Å that graphs must reach; None takes ``representation.cutoff``.
         scaler: Module, (x, species_id) -> x'; None leaves features as they are.
@@ -62,6 +67,9 @@ class EnergyModel(nn.Module):
         self.scaler = scaler
         self.ranges = _ranges(self.fixed, len(self.species))
         self.readout = readout
+        if getattr(readout, "embedding_dim", 0):
+            offered: Any = readout  # torch declares unknown attributes of a module as tensors
+            _check_embedding(representation, len(self.species), int(offered.embedding_dim))
         self.baseline = Baseline(self.species)
 
     @property
@@ -75,8 +83,13 @@ class EnergyModel(nn.Module):
 
     def forward(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
         """Atomic energies in eV, [N]."""
-        species_id = species_ids(graph.z, self.species)
-        return self.atomic_energy(self.fixed(graph), species_id)
+        species_id = species_of(graph, self.species)
+        x = self.fixed(graph)
+        if "lone_atoms" not in graph:
+            return self.atomic_energy(x, species_id)
+        e = self.readout(self._scaled(x, species_id), species_id)
+        isolated = take(e, graph.lone_atoms)  # one of each element is among the atoms
+        return self.baseline(e - take(isolated, species_id), species_id)
 
     def atomic_energy(
         self,
@@ -121,8 +134,13 @@ class EnergyModel(nn.Module):
         return representation.mix(x) if hasattr(representation, "mix") else x
 
     def _scaled(self, x: Tensor, species_id: Tensor) -> Tensor:
+        """What the readout takes: scaled features, beside them the vectors that it asks for."""
         x = self._mixed(x)
-        return x if self.scaler is None else self.scaler(x, species_id)
+        x = x if self.scaler is None else self.scaler(x, species_id)
+        if not getattr(self.readout, "embedding_dim", 0):
+            return x
+        representation: Any = self.representation
+        return torch.cat([x, take(representation.embedding, species_id)], dim=1)
 
     @torch.no_grad()
     def fit_features(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
@@ -151,10 +169,11 @@ def BPNN(  # noqa: N802 - the name of an architecture
     hidden_channels: Sequence[int] = (32, 32),
     activation: str = "tanh",
     *,
+    readout: str = "element",
     ridge: float = 0.1,
     seed: int = 0,
 ) -> EnergyModel:
-    """Behler-Parrinello network: symmetry functions, then one net per element.
+    """Behler-Parrinello network: symmetry functions, then one net per element, or one for all.
 
     Source: J. Behler, M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007),
     doi 10.1103/PhysRevLett.98.146401.
@@ -164,9 +183,16 @@ def BPNN(  # noqa: N802 - the name of an architecture
             ``species``, ``cutoff`` and ``num_features``.
         hidden_channels: Width of each hidden layer.
         activation: ``"tanh"``, ``"silu"``, ``"softplus"``, ``"gelu"`` or ``"sigmoid"``.
+        readout: One net per ``"element"``, or one ``"shared"`` net that is told the element of the
+            atom by the trainable vector that an ``EmbeddedACSF`` has for it; features are then
+            scaled in common.
         ridge: Strength of the regularisation of the feature scaling, see
             :class:`nnmd_graph.representations.scaling.FeatureScaler`; more for few data.
         seed: Seed of the initial weights.
+
+    Raises:
+        TypeError: If the representation lacks something, vectors of the elements for example.
+        ValueError: If ``readout`` is unknown, or a number out of range.
     """
     missing = [n for n in ("species", "cutoff", "num_features") if not hasattr(representation, n)]
     if missing:
@@ -176,6 +202,25 @@ def BPNN(  # noqa: N802 - the name of an architecture
         )
     offers: Any = representation  # torch declares unknown attributes of a module as tensors
     num_species, num_features = len(offers.species), int(offers.num_features)
-    readout = ElementReadout(num_species, num_features, hidden_channels, activation, seed)
+    if readout == "shared":
+        size = _check_embedding(representation, num_species)
+        shared = SharedReadout(num_features, hidden_channels, activation, seed, size)
+        return EnergyModel(representation, shared, scaler=CommonScaler(num_features, ridge))
+    if readout != "element":
+        raise ValueError(f"`readout` must be 'element' or 'shared', got {readout!r}")
+    nets = ElementReadout(num_species, num_features, hidden_channels, activation, seed)
     scaler = FeatureScaler(num_species, num_features, ridge)
-    return EnergyModel(representation, readout, scaler=scaler)
+    return EnergyModel(representation, nets, scaler=scaler)
+
+
+def _check_embedding(representation: nn.Module, num_species: int, size: int | None = None) -> int:
+    """Number of components of the elements' vectors that a representation offers."""
+    found = getattr(representation, "embedding", None)
+    if not isinstance(found, Tensor) or found.shape != (num_species, size or found.shape[-1]):
+        raise TypeError(
+            f"`representation` must offer `embedding`, a vector of {size or 'any number of'} "
+            f"components for each of {num_species} elements, for a readout that all elements "
+            f"share, got {type(representation).__name__}; pass an EmbeddedACSF, or take one net "
+            "per element"
+        )
+    return int(found.shape[1])

@@ -29,7 +29,7 @@ def GCNN(  # noqa: N802 - the name of an architecture
     conv: str | Convolution = "schnet",
     num_layers: int = 3,
     hidden_channels: int = 64,
-    num_rbf: int = 20,
+    num_rbf: int = 8,
     *,
     stack_on: nn.Module | None = None,
     radial: str = "bessel",

@@ -9,20 +9,25 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from nnmd_graph.nn.conditioned import ConditionedMLP
 from nnmd_graph.nn.mlp import MLP
 
 
 class SharedReadout(nn.Module):
     """One net for all elements: e_i = MLP(x_i); the features say which element it is.
 
+    Where they do not, the trainable vector v_s of the atom's element conditions the net, see
+    :class:`nnmd_graph.nn.conditioned.ConditionedMLP`; an energy model puts it beside the features.
+
     Args:
-        in_channels: Number of features F.
+        in_channels: Number of features F, without the vector.
         hidden_channels: Width of each hidden layer.
         activation: See :mod:`nnmd_graph.nn.mlp`.
         seed: Seed of the initial weights.
+        embedding_dim: Number of components D of the vector; 0: none.
 
     Shapes:
-        x [N, F], species_id [N] -> e [N].
+        x [N, F + D], species_id [N] -> e [N].
     """
 
     def __init__(
@@ -31,16 +36,23 @@ class SharedReadout(nn.Module):
         hidden_channels: Sequence[int] = (32,),
         activation: str = "silu",
         seed: int = 0,
+        embedding_dim: int = 0,
     ) -> None:
         super().__init__()
+        self.embedding_dim = int(embedding_dim)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.net = MLP(in_channels, hidden_channels, 1, activation)
+            self.net: MLP | ConditionedMLP = (
+                ConditionedMLP(in_channels, hidden_channels, embedding_dim, activation)
+                if embedding_dim
+                else MLP(in_channels, hidden_channels, 1, activation)
+            )
         self._arguments = {
             "in_channels": int(in_channels),
             "hidden_channels": [int(width) for width in hidden_channels],
             "activation": activation,
             "seed": int(seed),
+            "embedding_dim": int(embedding_dim),
         }
 
     def forward(

@@ -8,6 +8,8 @@ import torch
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+
 
 def species_tuple(species: Iterable[int | str] | int | str) -> tuple[int, ...]:
     """Sorted tuple of distinct atomic numbers from symbols or numbers.
@@ -54,3 +56,15 @@ def species_ids(z: Tensor, species: tuple[int, ...]) -> Tensor:
             f"{chemical_symbols[int(z[atom])]} (atom {atom}); train on data with this element"
         )
     return species_id
+
+
+def species_of(graph: AtomicGraph, species: tuple[int, ...]) -> Tensor:
+    """Local element number of each atom: the graph's ``species_id`` if it holds one already.
+
+    Raises:
+        ValueError: See :func:`species_ids`.
+    """
+    if "species_id" in graph:
+        known: Tensor = graph.species_id
+        return known
+    return species_ids(graph.z, species)

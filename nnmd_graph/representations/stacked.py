@@ -53,7 +53,7 @@ class StackedConvolutions(GraphConvolutions):
         conv: str | Convolution = "schnet",
         num_layers: int = 1,
         hidden_channels: int = 64,
-        num_rbf: int = 20,
+        num_rbf: int = 8,
         *,
         cutoff: float | None = None,
         ridge: float = 0.1,
@@ -119,7 +119,7 @@ def stack(
     conv: str | Convolution = "schnet",
     num_layers: int = 1,
     hidden_channels: int = 64,
-    num_rbf: int = 20,
+    num_rbf: int = 8,
     **options: Any,
 ) -> StackedConvolutions:
     """Graph convolutions on top of symmetry functions, or of any other representation.

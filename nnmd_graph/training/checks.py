@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from ase.data import chemical_symbols
 
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.training.compiled import check_compilable
 from nnmd_graph.training.loss import TERMS, EnergyForcesLoss
 from nnmd_graph.training.optimization import OPTIMIZERS, SCHEDULES
 
@@ -59,7 +61,48 @@ def check_arguments(trainer: Trainer) -> None:
             "`gradient_clip` and `weight_decay` are not for L-BFGS, got "
             f"{trainer.gradient_clip} and {trainer.weight_decay}; leave them out"
         )
+    _check_transfer(trainer)
     _check_device(trainer.device)
+
+
+def _check_transfer(trainer: Trainer) -> None:
+    """Where training starts from, and what stays or goes slowly."""
+    init = trainer.init
+    if not (init is None or isinstance(init, Potential | Path)):
+        raise TypeError(
+            f"`init` must be a Potential or the name of its file, got {type(init).__name__}; write "
+            "init='model.pt'"
+        )
+    if isinstance(init, Path) and not (init.is_file() or (init / "model.pt").is_file()):
+        raise FileNotFoundError(
+            f"`init` must be a model file or the folder of a run, got '{init}', which is not "
+            "there; check the name and the folder"
+        )
+    if isinstance(trainer.freeze, str) or not all(isinstance(x, str) for x in trainer.freeze):
+        raise TypeError(
+            f"`freeze` must be names of parts, got {trainer.freeze!r}; write for example "
+            "freeze=['representation']"
+        )
+    for part, factor in trainer.learning_rates.items():
+        _check_number(f"learning_rates[{part!r}]", factor)
+        if not 0.0 < factor < math.inf:
+            raise ValueError(
+                f"`learning_rates` must be positive factors on the learning rate, got {factor} for "
+                f"{part!r}; what is not to change belongs into `freeze`"
+            )
+    if trainer.learning_rates and trainer.optimizer == "lbfgs":
+        raise ValueError(
+            f"`learning_rates` are not for L-BFGS, got {trainer.learning_rates}; leave them out, "
+            "or freeze parts"
+        )
+    refit = trainer.refit_baseline
+    if not (refit is None or isinstance(refit, bool)):
+        raise TypeError(f"`refit_baseline` must be True, False or None, got {refit!r}; choose one")
+    if refit and "baseline" in trainer.freeze:
+        raise ValueError(
+            "`refit_baseline` must not be True where `freeze` names 'baseline', got both; leave "
+            "one of them out"
+        )
 
 
 def _check_number(name: str, value: object, *, integer: bool = False) -> None:
@@ -98,7 +141,7 @@ def check_data(
     Raises:
         TypeError: If the potential is not a Potential or a data set not an AtomsDataset.
         ValueError: If a set is empty, holds unknown elements or lacks every wanted label, or a
-            batch is larger than the training set.
+            batch is larger than the training set; if the model has no compiled training step.
     """
     if not isinstance(potential, Potential):
         raise TypeError(
@@ -136,3 +179,5 @@ def check_data(
             f"`batch_size` must not exceed the training set of {len(train)} structures, got "
             f"{trainer.batch_size}; lower it or leave it out"
         )
+    if trainer.compile:
+        check_compilable(potential, trainer.loss, trainer.optimizer)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    create_model,
     field_validator,
 )
 
@@ -27,8 +28,10 @@ from nnmd_graph.training.config_errors import (
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.model_config import ModelConfig, Section, one_of
 from nnmd_graph.training.optimization import DEFAULT_LEARNING_RATE, OPTIMIZERS, SCHEDULES
+from nnmd_graph.training.weights import check_element_weights
 
 DEFAULT_SPLIT = (0.8, 0.1, 0.1)
+FREE_FORM = ("options", "isolated_energies", "learning_rates", "element_weights")
 
 
 def _as_list(value: Any) -> Any:
@@ -92,6 +95,9 @@ class DataConfig(Section):
     energy_key: str | None = Field(default=None, description="name of the energy; null: ASE's own")
     forces_key: str | None = Field(default=None, description="name of the forces; null: ASE's own")
     stress_key: str | None = Field(default=None, description="name of the stress; null: ASE's own")
+    weight_key: str | None = Field(
+        default=None, description="name of the structures' weights; null: all count the same"
+    )
     split: SplitConfig = Field(default=SplitConfig(), description="parts of `train`")
     groups: str | None = Field(
         default=None,
@@ -106,8 +112,9 @@ class DataConfig(Section):
         return value
 
     def keys(self) -> dict[str, Any]:
-        """Names of the labels, as arguments of `AtomsDataset`."""
-        return {k: getattr(self, k) for k in ("energy_key", "forces_key", "stress_key")}
+        """Names of labels and weights, as arguments of `AtomsDataset`."""
+        names = ("energy_key", "forces_key", "stress_key", "weight_key")
+        return {k: getattr(self, k) for k in names}
 
 
 _WEIGHTS = EnergyForcesLoss().weights
@@ -125,6 +132,16 @@ class LossConfig(Section):
     stress: float = Field(
         default=_WEIGHTS["stress"], ge=0, description="weight of the stress components, eV/Å^3"
     )
+    element_weights: Literal["balanced"] | dict[str | int, float] | None = Field(
+        default=None,
+        description="of force errors, e.g. {Cu: 5.0}; balanced: every element counts the same",
+    )
+
+    @field_validator("element_weights")
+    @classmethod
+    def _elements(cls, value: Any) -> Any:
+        check_element_weights(value)
+        return value
 
 
 _LEARNING_RATE = "null: " + ", ".join(f"{v:g} ({k})" for k, v in DEFAULT_LEARNING_RATE.items())
@@ -167,7 +184,41 @@ class TrainingConfig(Section):
     precompute: bool | None = Field(
         default=None, description="compute fixed features once; null: if they fit in the memory"
     )
+    compile: bool = Field(
+        default=False, description="compile the training step of gcnn; two to five times as fast"
+    )
     checkpoint_seconds: float = Field(default=10.0, ge=0, description="time between checkpoints")
+
+
+# A field of this name cannot be written down in a class: it is a word of Python.
+_FIELDS: dict[str, Any] = {
+    "from": (
+        Path | None,
+        Field(default=None, description="model file or folder of a run to start from"),
+    )
+}
+_From: Any = create_model("_From", __base__=Section, **_FIELDS)
+
+
+class TransferConfig(_From):
+    """Going on from a trained model, on new data."""
+
+    freeze: list[str] = Field(
+        default=[],
+        description="parts that stay: representation, embedding, readout, baseline, or names",
+    )
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="factors by part, e.g. {representation: 0.1}"
+    )
+    refit_baseline: bool | None = Field(
+        default=None, description="fit E0 to the new data; null: with `from`, if it is not frozen"
+    )
+
+    @property
+    def init(self) -> Path | None:
+        """The file to start from."""
+        path: Path | None = getattr(self, "from")
+        return path
 
 
 class Config(Section):
@@ -178,6 +229,9 @@ class Config(Section):
     loss: LossConfig = Field(default=LossConfig(), description="weights of the mean squared errors")
     training: TrainingConfig = Field(
         default=TrainingConfig(), description="how to minimise the loss"
+    )
+    transfer: TransferConfig = Field(
+        default=TransferConfig(), description="going on from a trained model"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, batches and split")
     device: str = Field(
@@ -261,18 +315,28 @@ def write_config(config: Config, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def to_yaml(section: Section, indent: str = "") -> str:
-    """Settings as YAML with comments."""
+def to_yaml(section: Section, indent: str = "", *, given: bool = False) -> str:
+    """Settings as YAML with comments; with ``given`` only those that are no defaults."""
     lines = []
     for name, field in type(section).model_fields.items():
+        if given and name not in section.model_fields_set:
+            continue
         value = getattr(section, name)
         if isinstance(value, Section):
-            lines += [f"{indent}{name}:  # {field.description}", to_yaml(value, indent + "  ")]
+            # A model that comes from a file is not described twice.
+            only = given or (name == "model" and _starts_from_file(section))
+            text = to_yaml(value, indent + "  ", given=only)
+            about = "that of `transfer.from`" if only and not given else field.description
+            lines += [f"{indent}{name}:  # {about}", *([text] if text else [])]
             continue
         plain = section.model_dump(mode="json", include={name})[name]
         text = yaml.safe_dump([plain], default_flow_style=True, width=10**6, allow_unicode=True)
         lines.append(f"{indent}{name}: {text.strip()[1:-1]}".ljust(34) + f"  # {field.description}")
     return "\n".join(lines) + ("\n" if not indent else "")
+
+
+def _starts_from_file(section: Section) -> bool:
+    return isinstance(section, Config) and section.transfer.init is not None
 
 
 def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
@@ -285,8 +349,8 @@ def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in values.items():
-        # Free-form mappings (options, isolated energies) are compared whole
-        if isinstance(value, dict) and key not in ("options", "isolated_energies"):
+        # Free-form mappings are compared whole
+        if isinstance(value, dict) and key not in FREE_FORM:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
@@ -299,7 +363,11 @@ def _map_files(config: Config, change: Callable[[Path], Path]) -> Config:
         for part in ("train", "val", "test")
         if (files := getattr(config.data, part)) is not None
     }
-    return config.model_copy(update={"data": config.data.model_copy(update=parts)})
+    start = config.transfer.init
+    sections: dict[str, Any] = {"data": config.data.model_copy(update=parts)}
+    if start is not None:
+        sections["transfer"] = config.transfer.model_copy(update={"from": change(start)})
+    return config.model_copy(update=sections)
 
 
 def _located(file: Path, folder: Path) -> Path:

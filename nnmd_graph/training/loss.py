@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
 from nnmd_graph.models.potential import Prediction
-from nnmd_graph.nn.scatter import scatter_sum
+from nnmd_graph.nn.scatter import scatter_sum, take
+from nnmd_graph.training.weights import (
+    BALANCED,
+    ElementWeights,
+    balanced_weights,
+    check_element_weights,
+    mean_weights,
+    weight_table,
+)
 
 TERMS = ("energy", "forces", "stress")
 
@@ -19,7 +30,9 @@ class EnergyForcesLoss:
     """Weighted mean squared errors, loss = w_E MSE(E/N) + w_F MSE(F) + w_S MSE(S).
 
     E/N is the energy per atom in eV, F the force components in eV/Å, S the nine stress components
-    in eV/Å^3; each mean runs over the labels that are there.
+    in eV/Å^3; each mean runs over the labels that are there. With weights of structures (see
+    :class:`nnmd_graph.data.dataset.AtomsDataset`) or of elements a mean is sum w e^2 / sum w, w the
+    weight of the structure, for a force times that of the atom's element.
 
     Errors of 1 meV/atom and of 10 meV/Å, which a good potential has together, weigh the same with
     the default weights.
@@ -28,12 +41,24 @@ class EnergyForcesLoss:
         energy: Weight w_E.
         forces: Weight w_F.
         stress: Weight w_S.
+        element_weights: Weights of the force errors by element, ``{"Cu": 5.0}``, the others 1; or
+            ``"balanced"``: the forces of every element count the same in the training set, however
+            few atoms it has; None: every atom counts the same.
 
     Raises:
-        ValueError: If a weight is negative or not finite, or all are zero.
+        ValueError: If a weight is negative or not finite, or all are zero; if the weight of an
+            element is not positive, or it is no element.
+        TypeError: If ``element_weights`` is none of these.
     """
 
-    def __init__(self, energy: float = 100.0, forces: float = 1.0, stress: float = 0.0) -> None:
+    def __init__(
+        self,
+        energy: float = 100.0,
+        forces: float = 1.0,
+        stress: float = 0.0,
+        *,
+        element_weights: ElementWeights = None,
+    ) -> None:
         self.weights = {"energy": float(energy), "forces": float(forces), "stress": float(stress)}
         for name, weight in self.weights.items():
             if not 0.0 <= weight < math.inf:
@@ -44,22 +69,72 @@ class EnergyForcesLoss:
             raise ValueError(
                 "`energy`, `forces` and `stress` must not all be zero, got no weight to train on"
             )
+        self.element_weights = check_element_weights(element_weights)
+        self._means: dict[str, float] | None = None
 
     def __repr__(self) -> str:
-        return f"EnergyForcesLoss({', '.join(f'{k}={v:g}' for k, v in self.weights.items())})"
+        words = [f"{k}={v:g}" for k, v in self.weights.items()]
+        if self.element_weights is not None:
+            words.append(f"element_weights={self.element_weights!r}")
+        return f"EnergyForcesLoss({', '.join(words)})"
 
     def wants(self, term: str) -> bool:
         """Whether a term has a weight."""
         return self.weights[term] > 0.0
 
+    def for_training(
+        self, train: AtomsDataset, element_weights: Mapping[int, float] | None = None
+    ) -> EnergyForcesLoss:
+        """The loss for a training set: with numbers for ``"balanced"``, and mean weights.
+
+        Args:
+            train: Training set.
+            element_weights: Numbers that were found before, by atomic number; None: from ``train``.
+
+        Returns:
+            This loss where nothing has a weight of its own; else a copy.
+        """
+        if self.element_weights is None and all(x.weight is None for x in train.labels):
+            return self
+        loss = copy.copy(self)
+        if element_weights is not None:
+            loss.element_weights = dict(element_weights)
+        elif self.element_weights == BALANCED:
+            loss.element_weights = balanced_weights(train)
+        loss._means = mean_weights(train, loss.element_weights)
+        return loss
+
     def squares(self, out: Prediction, graph: AtomicGraph) -> dict[str, tuple[Tensor, Tensor]]:
-        """Sum of squared errors and number of labels of each term that has a weight."""
+        """Sum of squared errors and number of labels of each term that has a weight.
+
+        With weights of structures or elements: sum w e^2 and sum w.
+        """
         sums = {}
         for term in TERMS:
             if self.wants(term) and term in graph:
                 error, present = label_error(term, out, graph)
-                sums[term] = (error.square().sum(), present.sum())
+                weight = self.weight_of(term, graph)
+                if weight is None:
+                    sums[term] = (error.square().sum(), present.sum())
+                else:
+                    sums[term] = ((weight * error.square()).sum(), (weight * present).sum())
         return sums
+
+    def weight_of(self, term: str, graph: AtomicGraph) -> Tensor | None:
+        """Weight of each label, to be multiplied with its squares; None where all count one."""
+        weight = graph.weight if "weight" in graph else None
+        if term == "forces":
+            if weight is not None:
+                weight = take(weight, structure_index(graph))
+            if self.element_weights is not None:
+                if isinstance(self.element_weights, str):
+                    raise ValueError(
+                        "`element_weights` must be numbers to compute a loss, got "
+                        f"{self.element_weights!r}; call for_training(train) first, as Trainer does"
+                    )
+                of_atoms = take(weight_table(self.element_weights).to(graph[term]), graph.z)
+                weight = of_atoms if weight is None else weight * of_atoms
+        return None if weight is None else weight.view(-1, *[1] * (graph[term].dim() - 1))
 
     def total(self, sums: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
         """Loss from sums of squared errors and numbers of labels."""
@@ -69,14 +144,35 @@ class EnergyForcesLoss:
                 "check the energy, forces and stress keys of the data"
             )
         terms = [
-            self.weights[term] * square / count.clamp(min=1)
-            for term, (square, count) in sums.items()
+            self.weights[term] * square / _divisor(count) for term, (square, count) in sums.items()
         ]
         return torch.stack(terms).sum()
 
     def __call__(self, out: Prediction, graph: AtomicGraph) -> Tensor:
         """Loss of one batch, a scalar."""
         return self.total(self.squares(out, graph))
+
+    def of_step(self, out: Prediction, graph: AtomicGraph) -> Tensor:
+        """Loss of one batch of the training set that :meth:`for_training` has seen.
+
+        A batch with little weight counts little: sums are divided by the number of its labels times
+        the mean weight in the whole set. Divided by the weights of the batch they would say nothing
+        in a batch of one structure.
+        """
+        if self._means is None:
+            return self(out, graph)
+        sums = {
+            term: (square, torch.isfinite(graph[term]).sum() * self._means[term])
+            for term, (square, _) in self.squares(out, graph).items()
+        }
+        return self.total(sums)
+
+
+def _divisor(count: Tensor) -> Tensor:
+    """Number of labels, or sum of weights, where there is any."""
+    if not count.is_floating_point():
+        return count.clamp(min=1)
+    return torch.where(count > 0.0, count, torch.ones_like(count))
 
 
 def label_error(term: str, out: Prediction, graph: AtomicGraph) -> tuple[Tensor, Tensor]:

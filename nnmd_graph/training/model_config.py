@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,10 +21,12 @@ from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
 from nnmd_graph.nn.mlp import SMOOTH_ACTIVATIONS
 from nnmd_graph.nn.radial import RADIAL_BASES
 from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.embedded_acsf import INITIALIZATIONS
 from nnmd_graph.representations.symmetry_functions import from_dict
 from nnmd_graph.training.config_errors import did_you_mean
 
-MODELS = ("bpnn", "gcnn")
+MODELS = ("bpnn", "embedded", "gcnn")
+REPRESENTATIONS = ("acsf", "embedded_acsf")
 
 
 def one_of(choices: Iterable[str]) -> AfterValidator:
@@ -48,7 +50,10 @@ class Section(BaseModel):
 class RepresentationConfig(Section):
     """What the net sees of the neighbours of an atom."""
 
-    name: Annotated[str, one_of(["acsf"])] = Field(default="acsf", description="symmetry functions")
+    name: Annotated[str, one_of(REPRESENTATIONS)] = Field(
+        default="acsf",
+        description="acsf (symmetry functions) or embedded_acsf (with trainable element vectors)",
+    )
     recipe: Annotated[str, one_of(sorted(RECIPES))] = Field(
         default="gastegger2018", description="published automatic set"
     )
@@ -61,6 +66,13 @@ class RepresentationConfig(Section):
     cutoff_function: Annotated[str, one_of(sorted(CUTOFF_FUNCTIONS))] = Field(
         default="cosine", description="cosine or tanh3"
     )
+    embedding_dim: int = Field(
+        default=8, gt=0, description="components of an element's vector, of embedded_acsf"
+    )
+    init: Annotated[str, one_of(INITIALIZATIONS)] = Field(
+        default="periodic_table",
+        description="start of the vectors: periodic_table or random, of embedded_acsf",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> RepresentationConfig:
@@ -71,6 +83,13 @@ class RepresentationConfig(Section):
                 raise ValueError(f"`options` of {self.recipe!r} are {known}, got {name!r}{hint}")
         for function in self.functions or ():
             from_dict(function)
+        if self.name != "embedded_acsf":
+            for name in ("embedding_dim", "init"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(
+                        f"`{name}` belongs to embedded_acsf, got it with {self.name!r}; set "
+                        "`model.representation.name: embedded_acsf`"
+                    )
         return self
 
 
@@ -83,7 +102,9 @@ class ConvolutionConfig(Section):
     )
     num_layers: int = Field(default=3, gt=0, description="number of convolutions")
     hidden_channels: int = Field(default=64, gt=0, description="width of the features")
-    num_rbf: int = Field(default=20, gt=1, description="number of radial functions")
+    num_rbf: int = Field(
+        default=8, gt=1, description="number of radial functions; many overfit small sets"
+    )
     radial: Annotated[str, one_of(RADIAL_BASES)] = Field(
         default="bessel", description="bessel or gaussian"
     )
@@ -108,7 +129,9 @@ class ModelConfig(Section):
     """The energy model."""
 
     name: Annotated[str, one_of(MODELS)] = Field(
-        default="bpnn", description="bpnn (symmetry functions) or gcnn (graph convolutions)"
+        default="bpnn",
+        description="bpnn (symmetry functions), embedded (short for bpnn with embedded_acsf) or "
+        "gcnn (graph convolutions)",
     )
     cutoff: float = Field(default=5.0, gt=0, description="radius of the neighbourhood, Å")
     representation: RepresentationConfig = Field(
@@ -117,6 +140,10 @@ class ModelConfig(Section):
     convolutions: ConvolutionConfig = Field(default=ConvolutionConfig(), description="of gcnn")
     hidden_channels: list[Annotated[int, Field(gt=0)]] = Field(
         default=[32, 32], description="width of each hidden layer, of bpnn"
+    )
+    readout: Annotated[str, one_of(READOUTS)] = Field(
+        default="element",
+        description="one net per element, or shared by all (with embedded_acsf), of bpnn",
     )
     ridge: float = Field(
         default=0.1,
@@ -129,3 +156,26 @@ class ModelConfig(Section):
     dtype: Literal["float32", "float64"] = Field(
         default="float32", description="float32 or float64"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, values: Any) -> Any:
+        """Turn `name: embedded` into the settings that it is short for."""
+        if not isinstance(values, Mapping) or values.get("name") != "embedded":
+            return values
+        representation = values.get("representation", {})
+        if isinstance(representation, Section):
+            representation = representation.model_dump()
+        if isinstance(representation, Mapping):  # else its own check says what is wrong
+            representation = {**representation, "name": "embedded_acsf"}
+        return {**values, "name": "bpnn", "representation": representation}
+
+    @model_validator(mode="after")
+    def _check_readout(self) -> ModelConfig:
+        embedded = self.representation.name == "embedded_acsf"
+        if self.name == "bpnn" and self.readout == "shared" and not embedded:
+            raise ValueError(
+                "`readout: shared` needs vectors of the elements, got representation "
+                f"{self.representation.name!r}; set `model.name: embedded`"
+            )
+        return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,11 @@ DEFAULT_LEARNING_RATE = {"adam": 5e-3, "adamw": 5e-3, "lbfgs": 1.0}
 
 
 def make_optimizer(
-    name: str, module: nn.Module, learning_rate: float | None, weight_decay: float
+    name: str,
+    module: nn.Module,
+    learning_rate: float | None,
+    weight_decay: float,
+    factors: Mapping[str, float] | None = None,
 ) -> torch.optim.Optimizer:
     """Optimiser over the trainable parameters of a module.
 
@@ -25,15 +29,26 @@ def make_optimizer(
         module: Its parameters are trained.
         learning_rate: None takes 5e-3 (Adam, AdamW) or 1 (L-BFGS, with a line search).
         weight_decay: Decoupled (AdamW) or L2 (Adam); L-BFGS has none.
+        factors: Factors on the learning rate by name of the parameter, not for L-BFGS; the others
+            have 1. Parameters with one factor are a group.
     """
-    parameters = [p for p in module.parameters() if p.requires_grad]
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    parameters = list(trained.values())
     lr = DEFAULT_LEARNING_RATE[name] if learning_rate is None else learning_rate
     if name == "lbfgs":
         return torch.optim.LBFGS(
             parameters, lr=lr, max_iter=20, history_size=50, line_search_fn="strong_wolfe"
         )
     kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=lr, weight_decay=weight_decay)
+    if not factors:
+        return kind(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+    groups: dict[float, list[Tensor]] = {}
+    for parameter, p in trained.items():
+        groups.setdefault(factors.get(parameter, 1.0), []).append(p)
+    # The full rate first, which the log shows; it may have no parameters.
+    ordered = [{"params": groups.pop(1.0, []), "lr": lr}]
+    ordered += [{"params": p, "lr": factor * lr} for factor, p in groups.items()]
+    return kind(ordered, lr=lr, weight_decay=weight_decay, fused=True)
 
 
 def largest_gradient(name: str, gradient_clip: float | None) -> float | None:
@@ -54,8 +69,7 @@ def running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor
     def update(averaged: Sequence[Tensor], weights: Sequence[Tensor], num_averaged: Any) -> None:
         n = float(num_averaged)
         share = 1.0 - min(decay, (1.0 + n) / (10.0 + n))
-        for average, weight in zip(averaged, weights, strict=True):
-            average.lerp_(weight.to(average), share)
+        torch._foreach_lerp_(list(averaged), list(weights), share)  # one call, as torch's own
 
     return update
 
@@ -65,7 +79,7 @@ class Schedule:
 
     Args:
         name: One of :data:`SCHEDULES`.
-        optimizer: Its learning rate is set.
+        optimizer: Its learning rate is set; those of several groups keep their ratios.
         max_epochs: Length of the cosine and of the exponential decay, both to 1% of the start.
         patience: Epochs without improvement before the plateau schedule halves the rate.
     """
@@ -76,42 +90,50 @@ class Schedule:
         self._name = name
         self._optimizer = optimizer
         self._max_epochs = max_epochs
-        self._first = float(optimizer.param_groups[0]["lr"])
+        self._first = [float(group["lr"]) for group in optimizer.param_groups]
         self._plateau: ReduceLROnPlateau | None = None
         if name == "plateau":
+            lowest = [0.001 * rate for rate in self._first]
             self._plateau = ReduceLROnPlateau(
-                optimizer, factor=0.5, patience=patience, min_lr=0.001 * self._first
+                optimizer, factor=0.5, patience=patience, min_lr=lowest, eps=0.0
             )
 
-    def step(self, epoch: int, loss: float) -> None:
-        """Set the rate that follows ``epoch`` finished epochs, the last with the given loss."""
+    def step(self, epoch: int, loss: float, spent: float = 0.0) -> None:
+        """Set the rate that follows an epoch.
+
+        Args:
+            epoch: Number of finished epochs.
+            loss: That of the last one.
+            spent: Share of the time limit that is spent; 0 if there is none. A decay ends with the
+                epochs or with the time, whichever ends first.
+        """
         if self._plateau is not None:
             self._plateau.step(loss)
         else:
-            self._set(epoch)
+            self._set(epoch, spent)
 
-    def _set(self, epoch: int) -> None:
-        done = min(1.0, epoch / self._max_epochs)
+    def _set(self, epoch: int, spent: float) -> None:
+        done = min(1.0, max(epoch / self._max_epochs, spent))
         factor = {
             "cosine": 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)),
             "exponential": 0.01**done,
             "constant": 1.0,
         }[self._name]
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._first * factor
+        for group, first in zip(self._optimizer.param_groups, self._first, strict=True):
+            group["lr"] = first * factor
 
     @property
     def learning_rate(self) -> float:
-        """The rate in force."""
+        """The rate in force, of the first group."""
         return float(self._optimizer.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint; the plateau's rate is in the optimiser's."""
         return {} if self._plateau is None else self._plateau.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any], epoch: int) -> None:
+    def load_state_dict(self, state: dict[str, Any], epoch: int, spent: float = 0.0) -> None:
         """Go on after ``epoch`` finished epochs; a prolonged run takes the longer schedule."""
         if self._plateau is not None:
             self._plateau.load_state_dict(state)
         else:
-            self._set(epoch)
+            self._set(epoch, spent)

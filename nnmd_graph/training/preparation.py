@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,9 +14,15 @@ from nnmd_graph.data.progress import track
 from nnmd_graph.data.statistics import fit_isolated_energies, force_rms
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
+from nnmd_graph.models.extension import fit_new_scaling, has_new_entries
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute
+from nnmd_graph.representations.stacked import StackedConvolutions
+from nnmd_graph.training.transfer import refit_baseline
+
+if TYPE_CHECKING:
+    from nnmd_graph.training.trainer import Trainer
 
 # Scaling needs the spread of features, not every atom of a large set.
 MAX_ATOMS_FOR_SCALING = 50_000
@@ -92,8 +98,18 @@ def prepare_graphs(
 
 
 @torch.no_grad()
-def fit_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: int) -> None:
-    """Fit feature scaling and centre the readout on (part of) a training set; ranges on all."""
+def fit_features(
+    potential: Potential,
+    graphs: Sequence[AtomicGraph],
+    seed: int,
+    *,
+    keep: Collection[str] = (),
+) -> None:
+    """Fit feature scaling and centre the readout on (part of) a training set; ranges on all.
+
+    Parameters named in ``keep`` stay as they are.
+    """
+    kept = {name: p.clone() for name, p in potential.named_parameters() if name in keep}
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
     representation: Any = potential.model.representation  # torch takes attributes for tensors
     if hasattr(representation, "fit"):
@@ -109,6 +125,63 @@ def fit_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: int)
             potential.model.ranges.fit(x, species_id)
         num_atoms += len(x)
     potential.model.fit_features(torch.cat(features), torch.cat(ids))
+    for name, parameter in potential.named_parameters():
+        if name in kept:
+            parameter.copy_(kept[name])
+
+
+@torch.no_grad()
+def fit_new_features(potential: Potential, graphs: Sequence[AtomicGraph]) -> None:
+    """Fit the scaling of features that a trained potential got with new elements."""
+    model, stacked = potential.model, potential.model.representation
+    if isinstance(stacked, StackedConvolutions):
+        own = (
+            (stacked.base(g), species_ids(g.z, model.species)) for g in map(potential.cast, graphs)
+        )
+        _fit_new(stacked.scaler, own)
+    if model.scaler is not None:
+        mix: Any = getattr(stacked, "mix", torch.nn.Identity())  # a method that only some have
+        mixed = ((mix(x), ids) for x, ids in _features(potential, graphs))
+        _fit_new(model.scaler, mixed)
+
+
+def _fit_new(scaler: torch.nn.Module, parts: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    if not has_new_entries(scaler):
+        return
+    features, ids, num_atoms = [], [], 0
+    for x, species_id in parts:
+        features.append(x)
+        ids.append(species_id)
+        num_atoms += len(x)
+        if num_atoms > MAX_ATOMS_FOR_SCALING:
+            break
+    fit_new_scaling(scaler, torch.cat(features), torch.cat(ids))
+
+
+def move_baseline(
+    trainer: Trainer,
+    potential: Potential,
+    graphs: Sequence[AtomicGraph],
+    train: AtomsDataset,
+    known: Sequence[int],
+) -> None:
+    """Fit E0 of a trained potential to new data where that is wanted; of new elements always.
+
+    Args:
+        trainer: Says whether it is wanted.
+        potential: Its isolated-atom energies are changed.
+        graphs: The training set, prepared.
+        train: The training set.
+        known: Elements whose E0 are known.
+    """
+    refit = trainer.refit_baseline
+    if refit is None:
+        refit = trainer.init is not None and "baseline" not in trainer.freeze
+    new = [z for z in potential.species if z not in known]
+    if refit or new:
+        elements = None if refit else new
+        given = trainer.isolated_energies
+        refit_baseline(potential, graphs, train, given=given, elements=elements, new=new)
 
 
 @torch.no_grad()

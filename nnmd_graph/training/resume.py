@@ -17,6 +17,7 @@ from nnmd_graph.models.checkpoint import (
     save_tensors,
 )
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.training.transfer import fingerprint_of
 
 if TYPE_CHECKING:
     from nnmd_graph.training.trainer import Trainer
@@ -28,23 +29,41 @@ def settings_of(
     batch_size: int,
     train: AtomsDataset,
     val: AtomsDataset | None,
+    init: Potential | None = None,
 ) -> dict[str, Any]:
     """Model, data and settings that decide where a run ends: not its length, device or output."""
     numbers = ("learning_rate", "weight_decay", "gradient_clip", "ema_decay", "seed")
     given = {name: getattr(trainer, name) for name in numbers}
     # Numbers of NumPy are no plain values: a checkpoint that holds them would not load.
-    return {name: None if value is None else float(value) for name, value in given.items()} | {
-        "model": describe(potential.model),
-        "optimizer": trainer.optimizer,
-        "schedule": trainer.schedule,
-        "loss": trainer.loss.weights,
-        "batch_size": int(batch_size),
-        "isolated_energies": {
-            str(element): str(e) for element, e in (trainer.isolated_energies or {}).items()
-        },
-        "train": fingerprint(train),
-        "val": None if val is None else fingerprint(val),
+    return (
+        {name: None if value is None else float(value) for name, value in given.items()}
+        | {
+            "model": describe(potential.model),
+            "optimizer": trainer.optimizer,
+            "schedule": trainer.schedule,
+            "loss": trainer.loss.weights,
+            "batch_size": int(batch_size),
+            "isolated_energies": {
+                str(element): str(e) for element, e in (trainer.isolated_energies or {}).items()
+            },
+            "train": fingerprint(train),
+            "val": None if val is None else fingerprint(val),
+        }
+        | _transfer_settings(trainer, init)
+    )
+
+
+def _transfer_settings(trainer: Trainer, init: Potential | None) -> dict[str, Any]:
+    """Those that are not the usual ones: checkpoints of version 0.1 know none of them."""
+    weights = trainer.loss.element_weights
+    settings: dict[str, Any] = {
+        "init": None if init is None else fingerprint_of(init),
+        "freeze": sorted(set(trainer.freeze)),
+        "learning_rates": {part: float(x) for part, x in trainer.learning_rates.items()},
+        "refit_baseline": trainer.refit_baseline,
+        "element_weights": weights,
     }
+    return {name: value for name, value in settings.items() if value not in (None, [], {})}
 
 
 def fingerprint(dataset: AtomsDataset) -> str:
@@ -54,6 +73,8 @@ def fingerprint(dataset: AtomsDataset) -> str:
         for values in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc,
                        labels.energy, labels.forces, labels.stress):  # fmt: skip
             digest.update(b"-" if values is None else np.asarray(values).tobytes())
+        if labels.weight is not None:
+            digest.update(b"w" + np.asarray(labels.weight).tobytes())
     return digest.hexdigest()
 
 
@@ -82,7 +103,8 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | No
             f"{advice} ({error})"
         ) from None
     found = state["settings"]
-    different = [name for name, value in settings.items() if found.get(name) != value]
+    names = [*settings, *(name for name in found if name not in settings)]
+    different = [name for name in names if found.get(name) != settings.get(name)]
     if different:
         raise ValueError(
             f"`resume` needs the model, data and settings of the checkpoint {str(path)!r}, got "

@@ -14,8 +14,10 @@ from torch.optim.swa_utils import AveragedModel
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.models.padding import with_pairs
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import CSVLog, Row, TrainingProgress
+from nnmd_graph.training.compiled import CompiledStep
 from nnmd_graph.training.optimization import (
     Schedule,
     largest_gradient,
@@ -26,12 +28,15 @@ from nnmd_graph.training.preparation import (
     choose_batch_size,
     fit_baseline,
     fit_features,
+    fit_new_features,
+    move_baseline,
     prepare_graphs,
     should_precompute,
     widen_ranges,
 )
 from nnmd_graph.training.resume import read_checkpoint, settings_of, write_checkpoint
 from nnmd_graph.training.task import check_finite, train_epoch, validate
+from nnmd_graph.training.transfer import frozen_parameters, rate_factors, start_from
 
 if TYPE_CHECKING:
     from nnmd_graph.training.trainer import Trainer
@@ -60,6 +65,7 @@ class Run:
         potential: Trained in place.
         train: Training set.
         val: Validation set or None.
+        init: Potential to start from, of the architecture of ``potential``.
         resume: Whether to go on from the last checkpoint, where there is one.
 
     Raises:
@@ -73,6 +79,7 @@ class Run:
         train: AtomsDataset,
         val: AtomsDataset | None,
         *,
+        init: Potential | None = None,
         resume: bool = False,
     ) -> None:
         self.trainer = trainer
@@ -81,9 +88,16 @@ class Run:
         # Before hours of work, and before anything is changed.
         self._settings, checkpoint = {}, None
         if trainer.output is not None:
-            self._settings = settings_of(trainer, potential, self.batch_size, train, val)
+            self._settings = settings_of(trainer, potential, self.batch_size, train, val, init)
             if resume:
                 checkpoint = read_checkpoint(trainer.output / LAST, self._settings)
+        if init is not None and checkpoint is None:
+            start_from(potential, init)
+        weights = None if checkpoint is None else checkpoint.get("element_weights")
+        self.loss = trainer.loss.for_training(train, weights)
+        self._frozen = frozen_parameters(potential, trainer.freeze)
+        for name, parameter in potential.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and name not in self._frozen)
         accelerator, devices = _accelerator(trainer.device)
         self.fabric = Fabric(accelerator=accelerator, devices=devices)
         potential.to(self.fabric.device)
@@ -91,9 +105,14 @@ class Run:
         if self.precomputed is None and checkpoint is not None:
             # What memory is free now must not change the rounding of the sums.
             self.precomputed = checkpoint["precomputed"]
-        self._prepare(train, val, fit=checkpoint is None)
+        known = potential.species if init is None else init.species
+        self._prepare(train, val, fit=checkpoint is None, known=known)
         optimizer = make_optimizer(
-            trainer.optimizer, potential, trainer.learning_rate, trainer.weight_decay
+            trainer.optimizer,
+            potential,
+            trainer.learning_rate,
+            trainer.weight_decay,
+            rate_factors(potential, trainer.learning_rates),
         )
         self.module, self.optimizer = self.fabric.setup(potential, optimizer)
         self.schedule = Schedule(trainer.schedule, optimizer, trainer.max_epochs)
@@ -106,7 +125,14 @@ class Run:
         if checkpoint is not None:
             self._load(checkpoint)
 
-    def _prepare(self, train: AtomsDataset, val: AtomsDataset | None, *, fit: bool) -> None:
+    def _prepare(
+        self,
+        train: AtomsDataset,
+        val: AtomsDataset | None,
+        *,
+        fit: bool,
+        known: tuple[int, ...],
+    ) -> None:
         """Graphs and loaders; with ``fit`` baseline and scaling, which a checkpoint has."""
         trainer, potential = self.trainer, self.potential
         graphs = list(train.build(trainer.progress))
@@ -118,10 +144,20 @@ class Run:
             for part in (graphs, val_graphs)
         )
         if fit and not bool(potential.model.baseline.fitted):
-            fit_baseline(potential, train, trainer.isolated_energies)
-            fit_features(potential, graphs, trainer.seed)
+            if "baseline" not in trainer.freeze:
+                fit_baseline(potential, train, trainer.isolated_energies)
+            fit_features(potential, graphs, trainer.seed, keep=self._frozen)
         elif fit:
+            fit_new_features(potential, graphs)
             widen_ranges(potential, graphs)
+            move_baseline(trainer, potential, graphs, train, known)
+        self.compiled: CompiledStep | None = None
+        if trainer.compile:
+            graphs, val_graphs = (
+                [with_pairs(graph, potential.species) for graph in part]
+                for part in (graphs, val_graphs)
+            )
+            self.compiled = CompiledStep(potential, self.loss, graphs, self.batch_size)
         # Loaders draw a number even where nothing is shuffled; not from the global generator.
         self.order = torch.Generator()
         shuffle = trainer.optimizer != "lbfgs"
@@ -177,22 +213,23 @@ class Run:
                 self.module,
                 self.optimizer,
                 self.train_loader,
-                trainer.loss,
+                self.loss,
                 gradient_clip=largest_gradient(trainer.optimizer, trainer.gradient_clip),
                 after_step=self._update_average,
+                compiled=self.compiled,
             )
         judged: Any = self.potential if self.average is None else self.average.module
         loss = row["train_loss"]
         if self.val_loader is not None:
-            errors = validate(judged, self.val_loader, trainer.loss)
+            errors = validate(judged, self.val_loader, self.loss)
             loss = row["val_loss"] = errors.value()
             row |= {f"val_{name}": value for name, value in errors.errors().items()}
         check_finite(loss)
         at.epoch += 1
-        self.schedule.step(at.epoch, loss)
         if loss < at.best_loss:
             at.best_loss, at.best_epoch, at.best_state = loss, at.epoch, _weights(judged)
         at.seconds += time.monotonic() - start
+        self.schedule.step(at.epoch, loss, self._spent())
         row = {"epoch": at.epoch, "seconds": round(at.seconds, 3)} | row
         at.history.append(row)
         return row
@@ -200,6 +237,11 @@ class Run:
     def _update_average(self) -> None:
         if self.average is not None:
             self.average.update_parameters(self.potential)
+
+    def _spent(self) -> float:
+        """Share of the time limit that is spent."""
+        limit = self.trainer.max_seconds
+        return 0.0 if limit is None else self.at.seconds / limit
 
     def _is_finished(self) -> bool:
         trainer, at = self.trainer, self.at
@@ -216,6 +258,7 @@ class Run:
         state: dict[str, Any] = {
             "settings": self._settings,
             "precomputed": self.precomputed,
+            "element_weights": self._element_weights(),
             "potential": self.potential.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -225,6 +268,11 @@ class Run:
         write_checkpoint(state, self.trainer.output / LAST)
         self._saved_at, self._saved_epoch = time.monotonic(), self.at.epoch
         self._save_best()
+
+    def _element_weights(self) -> dict[int, float] | None:
+        """Those that were computed from the training set."""
+        weights = self.loss.element_weights
+        return dict(weights) if isinstance(weights, dict) else None
 
     def _save_best(self) -> None:
         if self.trainer.output is None or self._saved_best == self.at.best_epoch:
@@ -240,7 +288,7 @@ class Run:
         self._saved_epoch = self.at.epoch
         self.potential.load_state_dict(checkpoint["potential"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
-        self.schedule.load_state_dict(checkpoint["schedule"], self.at.epoch)
+        self.schedule.load_state_dict(checkpoint["schedule"], self.at.epoch, self._spent())
         if self.average is not None:
             self.average.load_state_dict(checkpoint["average"])
 

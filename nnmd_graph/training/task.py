@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch_geometric.loader import DataLoader
 
+from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.metrics import RunningErrors
@@ -26,17 +27,26 @@ def train_epoch(
     *,
     gradient_clip: float | None = None,
     after_step: Callable[[], None] | None = None,
+    compiled: Callable[[AtomicGraph], torch.Tensor] | None = None,
 ) -> float:
-    """One pass over the training set; returns its mean loss."""
+    """One pass over the training set; returns its mean loss.
+
+    A compiled step, where there is one, sets the gradients.
+    """
     module.train()
     if isinstance(optimizer, torch.optim.LBFGS):
         return _full_batch_step(fabric, module, optimizer, loader, loss)
     total, batches = 0.0, 0
     for batch in loader:
         optimizer.zero_grad()
-        value = loss(module(batch, stress=loss.wants("stress"), forces=loss.wants("forces")), batch)
+        if compiled is None:
+            out = module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
+            value = loss.of_step(out, batch)
+        else:
+            value = compiled(batch)
         check_finite(value)
-        fabric.backward(value)
+        if compiled is None:
+            fabric.backward(value)
         if gradient_clip is not None:
             norm = fabric.clip_gradients(
                 module, optimizer, max_norm=gradient_clip, error_if_nonfinite=False
@@ -61,8 +71,9 @@ def _full_batch_step(
     for batch in loader:
         for term in loss.weights:
             if loss.wants(term) and term in batch:
-                present = torch.isfinite(batch[term]).sum()
-                counts[term] = counts.get(term, torch.zeros_like(present)) + present
+                present, weight = torch.isfinite(batch[term]), loss.weight_of(term, batch)
+                count = present.sum() if weight is None else (weight * present).sum()
+                counts[term] = counts.get(term, torch.zeros_like(count)) + count
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nnmd_graph.data.dataset import AtomsDataset
@@ -11,6 +11,7 @@ from nnmd_graph.training.callbacks import Row
 from nnmd_graph.training.checks import check_arguments, check_data
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.run import Run
+from nnmd_graph.training.transfer import check_architecture, check_parts, load_start
 
 
 class Trainer:
@@ -20,6 +21,9 @@ class Trainer:
     Before the first epoch it fits the baseline (isolated-atom energies by least squares) and the
     feature scaling on the training set, unless the potential has them already. Fixed symmetry
     functions are computed once when their values and derivatives fit in memory.
+
+    With ``init`` training goes on from what another potential knows, on new data: weights, feature
+    scaling and the scale of the net are its own; E0 moves to the level of theory of the new data.
 
     Args:
         loss: Loss function; None takes ``EnergyForcesLoss()``.
@@ -37,8 +41,21 @@ class Trainer:
             it off, and L-BFGS has none.
         patience: Stop after this many epochs without a better validation loss, None never.
         isolated_energies: E0 in eV by element symbol or atomic number; the others are fitted. A
-            potential that was trained before keeps its own.
+            potential that was trained before keeps its own, unless ``init`` is given.
+        init: Potential, or its file (or the folder of a run), to start from: the potential that is
+            trained gets its weights. Both must be of one architecture; the one that is trained may
+            know more elements, see :func:`nnmd_graph.models.extension.extend_species`.
+        freeze: Parts that stay as they are: ``"representation"``, ``"embedding"``, ``"readout"``,
+            ``"baseline"`` (E0 and scale), or the beginning of a name of
+            ``potential.named_parameters()``, ``"model.representation.layers.0"``.
+        learning_rates: Factors on the learning rate by part, ``{"representation": 0.1}``, named as
+            for ``freeze``; where two parts overlap the smaller one decides. Not for L-BFGS.
+        refit_baseline: Whether to change E0 of a trained potential by as little as fits the
+            energies of the training set; None: if there is ``init``, and ``freeze`` does not name
+            ``"baseline"``. The E0 of an element that ``init`` lacks is always fitted.
         precompute: Compute fixed features once; None when they fit in half of the free memory.
+        compile: Compile the training step, see :mod:`nnmd_graph.training.compiled`: for graph
+            convolutions two to five times as fast on the CPU, after a minute or so of compiling.
         seed: Seed of the order of structures.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
         output: Folder for model.pt, log.csv and checkpoints/, in place of those of an earlier run
@@ -66,7 +83,12 @@ class Trainer:
         ema_decay: float = 0.99,
         patience: int | None = None,
         isolated_energies: Mapping[int | str, float] | None = None,
+        init: Potential | str | Path | None = None,
+        freeze: Iterable[str] = (),
+        learning_rates: Mapping[str, float] | None = None,
+        refit_baseline: bool | None = None,
         precompute: bool | None = None,
+        compile: bool = False,
         seed: int = 0,
         device: str = "auto",
         output: str | Path | None = None,
@@ -85,7 +107,12 @@ class Trainer:
         self.ema_decay = ema_decay
         self.patience = patience
         self.isolated_energies = isolated_energies
+        self.init = Path(init) if isinstance(init, str | Path) else init
+        self.freeze = freeze if isinstance(freeze, str) else tuple(freeze)
+        self.learning_rates = dict(learning_rates or {})
+        self.refit_baseline = refit_baseline
         self.precompute = precompute
+        self.compile = compile
         self.seed = seed
         self.device = str(device)
         self.output = None if output is None else Path(output)
@@ -116,14 +143,24 @@ class Trainer:
             One row an epoch, the columns of log.csv.
 
         Raises:
-            ValueError: If the data do not fit the potential or the checkpoint, or the checkpoint
-                is damaged.
+            ValueError: If the data do not fit the potential or the checkpoint, the checkpoint is
+                damaged, ``init`` is of another architecture, or a part that is to be frozen or
+                slowed is not there or has nothing to train.
             TypeError: If the potential is no Potential or the data no AtomsDataset.
             DivergedError: If the loss becomes NaN or infinite.
         """
         check_data(self, potential, train, val)
         if resume and self.output is None:
             raise ValueError("`resume` needs the folder of the run, got `output`=None; name it")
-        run = Run(self, potential, train, val, resume=resume)
-        run.loop()
+        check_parts(potential, self.freeze, self.learning_rates)
+        init = None if self.init is None else load_start(self.init)
+        if init is not None:
+            check_architecture(potential, init)
+        trained = {name: p.requires_grad for name, p in potential.named_parameters()}
+        try:
+            run = Run(self, potential, train, val, init=init, resume=resume)
+            run.loop()
+        finally:  # what is frozen is frozen for this training
+            for name, p in potential.named_parameters():
+                p.requires_grad_(trained[name])
         return run.at.history

@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.models import BPNN, GCNN, Potential
-from nnmd_graph.representations import ACSF
+from nnmd_graph.representations import ACSF, EmbeddedACSF
 from nnmd_graph.representations.symmetry_functions import from_dict
 from nnmd_graph.training import EnergyForcesLoss, Trainer
 from nnmd_graph.training.config import Config
@@ -36,26 +36,42 @@ def build_potential(config: Config, species: Sequence[int]) -> Potential:
         net = GCNN(
             species,
             model.cutoff,
-            stack_on=_acsf(config, species) if values.pop("stack") else None,
+            stack_on=build_functions(config, species) if values.pop("stack") else None,
             conv_options=values.pop("options"),
             seed=config.seed,
             **values,
         )
     else:
         net = BPNN(
-            _acsf(config, species),
+            build_functions(config, species),
             model.hidden_channels,
             model.activation,
+            readout=model.readout,
             ridge=model.ridge,
             seed=config.seed,
         )
     return Potential(net.to(getattr(torch, model.dtype)))
 
 
-def _acsf(config: Config, species: Sequence[int]) -> ACSF:
+def build_functions(config: Config, species: Sequence[int]) -> ACSF | EmbeddedACSF:
+    """Make the symmetry functions of the section `model`."""
     model, chosen = config.model, config.model.representation
+    functions = None
     if chosen.functions is not None:
         functions = [from_dict(values) for values in chosen.functions]
+    if chosen.name == "embedded_acsf":
+        return EmbeddedACSF(
+            species,
+            model.cutoff,
+            functions,
+            embedding_dim=chosen.embedding_dim,
+            recipe=chosen.recipe,
+            init=chosen.init,
+            cutoff_function=chosen.cutoff_function,
+            seed=config.seed,
+            **chosen.options,
+        )
+    if functions is not None:
         return ACSF(species, model.cutoff, functions, cutoff_function=chosen.cutoff_function)
     return ACSF.auto(
         species,
@@ -66,8 +82,20 @@ def _acsf(config: Config, species: Sequence[int]) -> ACSF:
     )
 
 
-def build_trainer(config: Config, output: Path | None, *, progress: bool = False) -> Trainer:
+def build_trainer(
+    config: Config,
+    output: Path | None,
+    *,
+    init: Potential | None = None,
+    progress: bool = False,
+) -> Trainer:
     """Make the trainer.
+
+    Args:
+        config: its sections `training`, `loss`, `transfer`, `seed` and `device`.
+        output: folder of the run.
+        init: what `transfer.from` names.
+        progress: show progress bars.
 
     Raises:
         ValueError: a setting is out of range, or the device is not there.
@@ -75,6 +103,10 @@ def build_trainer(config: Config, output: Path | None, *, progress: bool = False
     return Trainer(
         **config.training.model_dump(),
         loss=EnergyForcesLoss(**config.loss.model_dump()),
+        init=init,
+        freeze=config.transfer.freeze,
+        learning_rates=config.transfer.learning_rates,
+        refit_baseline=config.transfer.refit_baseline,
         seed=config.seed,
         device=config.device,
         output=output,
@@ -82,8 +114,13 @@ def build_trainer(config: Config, output: Path | None, *, progress: bool = False
     )
 
 
-def read_parts(config: Config, *, progress: bool = False) -> Parts:
+def read_parts(config: Config, *, known: Sequence[int] = (), progress: bool = False) -> Parts:
     """Read the data and divide them.
+
+    Args:
+        config: its sections `data` and `model`.
+        known: elements that the model knows already.
+        progress: show progress bars.
 
     Raises:
         FileNotFoundError: a file is not there.
@@ -107,7 +144,7 @@ def read_parts(config: Config, *, progress: bool = False) -> Parts:
         if name == "train" or len(part):
             parts[name] = part
     parts = {name: parts[name] for name in ("train", "val", "test") if name in parts}
-    _check_elements(parts)
+    _check_elements(parts, known)
     return parts
 
 
@@ -121,10 +158,10 @@ def _read(config: Config, files: Sequence[Path], progress: bool) -> AtomsDataset
     )
 
 
-def _check_elements(parts: Parts) -> None:
+def _check_elements(parts: Parts, known: Sequence[int]) -> None:
     """Nothing is learnt about an element that is not trained on, so its errors mean nothing."""
     for name, part in parts.items():
-        unknown = [z for z in part.species if z not in parts["train"].species]
+        unknown = [z for z in part.species if z not in (*parts["train"].species, *known)]
         if unknown:
             first = next(n for n, frame in enumerate(part.frames) if unknown[0] in frame.numbers)
             symbols = ", ".join(chemical_symbols[z] for z in unknown)

@@ -24,9 +24,11 @@ from nnmd_graph.evaluation import (
 )
 from nnmd_graph.evaluation.files import replacing
 from nnmd_graph.models import Potential
+from nnmd_graph.models.extension import extend_species
 from nnmd_graph.training.callbacks import Row
 from nnmd_graph.training.config import Config, changes, parse_config, read_config, write_config
 from nnmd_graph.workflow.building import Parts, build_potential, build_trainer, read_parts
+from nnmd_graph.workflow.starting import read_start, with_model_of
 
 FILES = (
     "config.yaml",
@@ -49,6 +51,7 @@ MAY_CHANGE = (
     "data.train",  # the trainer compares the structures themselves: files may have moved
     "data.val",
     "data.test",
+    "transfer.from",  # its weights are compared
     "training.max_epochs",
     "training.max_seconds",
     "training.patience",
@@ -112,11 +115,15 @@ def train_from_config(
     config = _as_config(config)
     folder = Path(output)
     _check_folder(folder, config, resume, overwrite)
-    trainer = build_trainer(config, folder, progress=progress)
-    parts = read_parts(config, progress=progress)
+    init = read_start(config, folder)
+    whole = with_model_of(config, init)
+    trainer = build_trainer(whole, folder, init=init, progress=progress)
+    known = () if init is None else init.species
+    parts = read_parts(whole, known=known, progress=progress)
     for part in parts.values():
         part.build(progress=progress)
-    potential = build_potential(config, parts["train"].species)
+    species = parts["train"].species
+    potential = build_potential(config, species) if init is None else extend_species(init, species)
     if overwrite and not resume:
         for name in FILES:
             (folder / name).unlink(missing_ok=True)
@@ -124,7 +131,7 @@ def train_from_config(
     history = trainer.fit(potential, parts["train"], parts.get("val"), resume=resume)
     predictions = _predictions(potential, parts, progress)
     metrics = {name: Metrics.of(part) for name, part in predictions.items()}
-    facts = _facts(config, potential, parts, history)
+    facts = _facts(whole, potential, parts, history)
     _write_results(folder, config, predictions, metrics, history, facts)
     return TrainingResult(folder, potential, metrics, history, facts)
 

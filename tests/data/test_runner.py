@@ -190,7 +190,9 @@ def test_no_file_and_no_structures(tmp_path: Path) -> None:
         read(tmp_path / "input.data")
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8b\x08", b"not gzip", gzip.compress(b"begin\n", mtime=0)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"\x1f\x8b\x08", b"not gzip", gzip.compress(b"begin\n", mtime=0)[:-9]]
+)
 def test_damaged_compression(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "input.data.gz"
     path.write_bytes(content)

@@ -133,6 +133,13 @@ def bpnn_embedded(atoms: ase.Atoms, cutoff: float) -> Potential:
     return made(BPNN(embedded, (10,), "silu"), atoms)
 
 
+def bpnn_shared(atoms: ase.Atoms, cutoff: float) -> Potential:
+    """One net for all elements, and an element that the structure lacks."""
+    functions = [G2(eta=0.5, r_s=1.0), G5(eta=0.1, zeta=3.0, lam=-1.0)]
+    embedded = EmbeddedACSF([*atoms.numbers, "Ag"], cutoff, functions, embedding_dim=3)
+    return made(BPNN(embedded, (10, 8), readout="shared"), atoms)
+
+
 def bpnn_every_kind(atoms: ase.Atoms, cutoff: float) -> Potential:
     functions = [
         G2(eta=0.4, r_s=0.5, weighted=True),
@@ -196,6 +203,7 @@ MODELS = [
     bpnn_tanh3,
     bpnn_auto,
     bpnn_embedded,
+    bpnn_shared,
     bpnn_every_kind,
     gcnn_schnet,
     gcnn_cgcnn,

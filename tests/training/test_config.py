@@ -26,7 +26,8 @@ from nnmd_graph.training.config import (
 
 # ---------------------------------------------------------------------------------- one source
 def test_training_section_has_the_arguments_and_defaults_of_the_trainer() -> None:
-    elsewhere = {"self", "loss", "seed", "device", "output", "progress"}
+    elsewhere = {"self", "loss", "seed", "device", "output", "progress", "init", "freeze"}
+    elsewhere |= {"learning_rates", "refit_baseline"}  # the section transfer
     parameters = inspect.signature(Trainer.__init__).parameters
     expected = {n: p.default for n, p in parameters.items() if n not in elsewhere}
     assert TrainingConfig().model_dump() == expected
@@ -35,7 +36,8 @@ def test_training_section_has_the_arguments_and_defaults_of_the_trainer() -> Non
 
 
 def test_loss_section_has_the_defaults_of_the_loss() -> None:
-    assert LossConfig().model_dump() == EnergyForcesLoss().weights
+    loss = EnergyForcesLoss()
+    assert LossConfig().model_dump() == loss.weights | {"element_weights": loss.element_weights}
 
 
 def test_every_key_is_documented() -> None:
@@ -67,7 +69,10 @@ def test_the_schema_knows_the_documentation() -> None:
         ({"training": {"learning_rate": float("nan")}}, "expected a finite number, got nan"),
         ({"training": {"optimizer": "adamv"}}, "got 'adamv'; did you mean 'adam"),
         ({"training": {"schedule": "step"}}, "expected one of ['cosine', 'exponential', 'plat"),
-        ({"model": {"name": "gcn"}}, "`model.name` in config: expected one of ['bpnn', 'gcnn']"),
+        (
+            {"model": {"name": "gcn"}},
+            "`model.name` in config: expected one of ['bpnn', 'embedded', 'gcnn']",
+        ),
         ({"model": {"convolutions": {"conv": "painn2"}}}, "did you mean 'painn'?"),
         ({"model": {"convolutions": {"readout": "elemnt"}}}, "did you mean 'element'?"),
         ({"model": {"activation": "tahn"}}, "got 'tahn'; did you mean 'tanh'?"),
@@ -174,7 +179,7 @@ def test_numbers_that_yaml_takes_for_words_are_numbers(tmp_path: Path) -> None:
     [
         ("", "expected settings, got the empty file"),
         ("# nothing but a comment\n", "expected settings, got the empty file"),
-        ("- a\n- b\n", "expected sections ['data', 'model', 'loss', 'training', 'seed', 'device']"),
+        ("- a\n- b\n", "expected sections ['data', 'model', 'loss', 'training', 'transfer'"),
         ("data: [a\n", "expected YAML, got"),
         ("seed: 1\nseed: 2\n", "the key 'seed' stands twice in the mapping of line 1"),
     ],

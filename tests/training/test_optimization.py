@@ -93,6 +93,17 @@ def test_a_prolonged_cosine_takes_the_rate_of_the_longer_one(layer: torch.nn.Lin
     assert schedule.learning_rate == pytest.approx(0.505)
 
 
+@pytest.mark.parametrize("name", ["cosine", "exponential"])
+def test_a_decay_ends_with_the_time(layer: torch.nn.Linear, name: str) -> None:
+    schedule = Schedule(name, make_optimizer("adam", layer, 1.0, 0.0), max_epochs=1000)
+    schedule.step(1, 1.0, spent=1.2)
+    assert schedule.learning_rate == pytest.approx(0.01)
+    schedule.load_state_dict({}, epoch=500, spent=0.1)
+    half = Schedule(name, make_optimizer("adam", layer, 1.0, 0.0), max_epochs=2)
+    half.step(1, 1.0)
+    assert schedule.learning_rate == half.learning_rate
+
+
 @pytest.mark.parametrize(
     ("name", "clip", "expected"),
     [("adamw", None, 1.0), ("adam", 0.0, None), ("adam", 3.0, 3.0), ("lbfgs", None, None)],

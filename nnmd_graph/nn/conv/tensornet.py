@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -60,6 +62,8 @@ class TensorNetConv(nn.Module):
         hidden_channels: Width H of x and number of tensors.
         num_rbf: Number of radial functions K.
         layer: Number of the layer; that of number 0 makes the tensors.
+        filter_channels: Widths of the hidden layers of the net of e; None takes (H, 2 H). It runs
+            for every pair and is most of the work; () is a linear map of e, several times faster.
 
     Attributes:
         pairs: ``edge_index`` names each pair of neighbours once; both directions are summed here.
@@ -72,19 +76,23 @@ class TensorNetConv(nn.Module):
     pairs = True
     parts: Tensor
 
-    def __init__(self, hidden_channels: int, num_rbf: int, layer: int = 0) -> None:
+    def __init__(
+        self,
+        hidden_channels: int,
+        num_rbf: int,
+        layer: int = 0,
+        filter_channels: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         width = hidden_channels
         self.register_buffer("parts", torch.tensor(PARTS), False)
         self.start = TensorStart(width, num_rbf) if layer == 0 else None
-        self.filter = nn.Sequential(
-            linear(num_rbf, width),
-            nn.SiLU(),
-            linear(width, 2 * width),
-            nn.SiLU(),
-            linear(2 * width, 3 * width),
-            nn.SiLU(),
-        )
+        hidden = (width, 2 * width) if filter_channels is None else tuple(filter_channels)
+        widths = [num_rbf, *hidden, 3 * width]
+        parts = [linear(*pair) for pair in itertools.pairwise(widths)]
+        self.filter = nn.Sequential(*(m for part in parts for m in (part, nn.SiLU())))
+        if not hidden:
+            self.filter = nn.Sequential(*parts)
         self.before = nn.ModuleList(linear(width, width, bias=False) for _ in range(3))
         self.after = nn.ModuleList(linear(width, width, bias=False) for _ in range(3))
         self.update = nn.Sequential(linear(3 * width, width), nn.SiLU(), linear(width, width))

@@ -1,0 +1,298 @@
+"""Several potentials side by side: errors beside cost, as a table."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import math
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from nnmd_graph.data import AtomsDataset
+from nnmd_graph.evaluation.cost import hardware, peak_memory, spread_out, time_potentials
+from nnmd_graph.evaluation.evaluate import evaluate
+from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.evaluation.metrics import UNITS, check_labelled, number
+from nnmd_graph.models import Potential
+
+Row = dict[str, Any]
+Source = Potential | str | os.PathLike[str]
+
+NUM_TIMED = 5
+"""Structures that the time is measured on, evenly spaced over the set."""
+
+ERRORS = tuple(f"{kind}_{measure}" for kind in UNITS for measure in ("mae", "rmse"))
+
+COSTS = {
+    "us_per_atom": "µs/atom",
+    "num_parameters": "parameters",
+    "peak_memory_mb": "memory MB",
+    "training_seconds": "training s",
+    "nve_drift": "drift meV/atom/ps",
+}
+"""Columns after the errors."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Potentials side by side; it prints as a table.
+
+    Attributes:
+        rows: one dict a potential. Keys, where they are known: name; error (why there are no
+            numbers, or None); energy_mae, energy_rmse (meV/atom), forces_mae, forces_rmse (meV/Å),
+            stress_mae, stress_rmse (meV/Å^3), each with _std where it is a mean over seeds;
+            us_per_atom (energy and forces with the neighbour list), num_parameters,
+            peak_memory_mb (MB).
+        facts: what the numbers belong to: data, machine.
+        folder: where a comparison with trainings wrote its files, or None.
+        details: of a comparison with trainings, every run and more: report.json as a dict.
+    """
+
+    rows: list[Row]
+    facts: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Row:
+        """The row of a potential by its name."""
+        for row in self.rows:
+            if row["name"] == name:
+                return row
+        raise KeyError(f"expected one of {[row['name'] for row in self.rows]}, got {name!r}")
+
+    def __str__(self) -> str:
+        lines = text_table(self.rows)
+        return "\n".join([*lines, *(f"{name}: {fact}" for name, fact in self.facts.items())])
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write the rows as CSV; what is not known is empty."""
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        return Path(path)
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything as JSON; what is not known or not finite is null."""
+        values = {"rows": self.rows, "facts": self.facts} | self.details
+        with replacing(path) as temporary:
+            text = json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+        return Path(path)
+
+
+def compare_potentials(
+    potentials: Mapping[str, Source],
+    dataset: AtomsDataset,
+    *,
+    batch_size: int | None = None,
+    device: str | None = None,
+    progress: bool = False,
+) -> Comparison:
+    """Evaluate trained potentials on one data set, and time them.
+
+    A potential that cannot be evaluated (a damaged file, an unknown element) is a row that says so.
+
+    Args:
+        potentials: by name: potentials, their files, or folders of runs; they are left as they are.
+        dataset: labelled structures. A potential with another cutoff gets graphs of its own.
+        batch_size: structures at once for the errors; None fits the memory.
+        device: where to compute; None for where each potential is, files on the CPU.
+        progress: show bars.
+
+    Raises:
+        TypeError: the potentials are no mapping or something else, the data no AtomsDataset.
+        ValueError: no potentials, no structures, or no labels.
+    """
+    _check(potentials, dataset)
+    ready: dict[str, Potential] = {}
+    rows: list[Row] = []
+    parts = {(dataset.cutoff, dataset.dtype): dataset}
+    for name, source in potentials.items():
+        row: Row = {"name": name, "error": None}
+        rows.append(row)
+        try:
+            potential = _loaded(source, device)
+            with peak_memory(potential.device) as peak:
+                part = _with_cutoff(parts, dataset, potential)
+                metrics = evaluate(potential, part, batch_size=batch_size, progress=progress)
+        except Exception as error:  # of this potential; the others go on
+            row["error"] = reason(error)
+            continue
+        row |= {key: metrics[key] for key in ERRORS if key in metrics}
+        row["num_parameters"] = count_parameters(potential)
+        row["peak_memory_mb"] = peak.megabytes
+        ready[name] = potential
+    frames = spread_out(dataset.frames, NUM_TIMED)
+    times = time_potentials(ready, frames)
+    for row in rows:
+        if row["name"] in times:
+            row["us_per_atom"] = times[row["name"]]
+    num_atoms = sum(len(atoms) for atoms in dataset.frames)
+    facts = {
+        "data": f"{len(dataset)} structures, {num_atoms} atoms",
+    }
+    if ready:
+        machine = hardware(next(iter(ready.values())).device)
+        facts["µs/atom"] = f"energy and forces with neighbour list, on {machine}"
+    return Comparison(rows, facts)
+
+
+def _check(potentials: Mapping[str, Source], dataset: AtomsDataset) -> None:
+    if not isinstance(potentials, Mapping):
+        raise TypeError(
+            "`models`: expected potentials by name, got "
+            f'{type(potentials).__name__}; write {{"small": potential}}'
+        )
+    if not potentials:
+        raise ValueError("`models`: expected one potential or more, by name, got none")
+    for name, source in potentials.items():
+        if not isinstance(source, (Potential, str, os.PathLike)):
+            raise TypeError(
+                f"`models[{name!r}]`: expected a Potential or the name of its file, got "
+                f"{type(source).__name__}; wrap an energy model as Potential(model)"
+            )
+    if not isinstance(dataset, AtomsDataset):
+        raise TypeError(
+            f"`dataset`: expected an AtomsDataset, got {type(dataset).__name__}; write "
+            "AtomsDataset(frames, cutoff=5.0)"
+        )
+    if len(dataset) == 0:
+        raise ValueError("`dataset`: expected one structure or more, got none; check the file")
+    if not any(dataset.has(kind) for kind in UNITS):
+        check_labelled()  # raises, with the advice that `evaluate` gives
+
+
+def _loaded(source: Source, device: str | None) -> Potential:
+    """A potential of our own: measuring leaves the caller's as it is."""
+    if isinstance(source, Potential):
+        potential = copy.deepcopy(source).eval()
+        return potential if device is None else potential.to(device)
+    path = Path(source)
+    return Potential.load(path / "model.pt" if path.is_dir() else path, device=device or "cpu")
+
+
+def _with_cutoff(
+    parts: dict[tuple[float, Any], AtomsDataset], dataset: AtomsDataset, potential: Potential
+) -> AtomsDataset:
+    """The data set with graphs of the potential's own cutoff and dtype, made once for each."""
+    key = (potential.cutoff, potential.dtype)
+    if key not in parts:
+        frames = [_labelled(dataset, n) for n in range(len(dataset))]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # missing labels were spoken of when it was read
+            parts[key] = AtomsDataset(
+                frames, key[0], dtype=key[1], backend=dataset.backend, sources=dataset.sources
+            )
+    return parts[key]
+
+
+def _labelled(dataset: AtomsDataset, n: int) -> Atoms:
+    """A frame whose labels, whatever their names were, are those of a calculator."""
+    frame, labels = dataset.frames[n], dataset.labels[n]
+    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
+    stress = labels.stress
+    results = {
+        "energy": labels.energy,
+        "forces": labels.forces,
+        "stress": None if stress is None else full_3x3_to_voigt_6_stress(stress),
+    }
+    there = {name: value for name, value in results.items() if value is not None}
+    atoms.calc = SinglePointCalculator(atoms, **there)
+    return atoms
+
+
+def count_parameters(potential: Potential) -> int:
+    """How many numbers are trained."""
+    return sum(p.numel() for p in potential.parameters() if p.requires_grad)
+
+
+def reason(error: BaseException) -> str:
+    """Why a model has no numbers, in one line."""
+    text = " ".join(str(error).split())
+    kind = type(error).__name__
+    return f"{kind}: {text}" if text else kind
+
+
+def text_table(rows: Sequence[Row]) -> list[str]:
+    """The rows as lines of text, columns aligned; a row without numbers says why."""
+    kinds = [kind for kind in UNITS if any(f"{kind}_mae" in row for row in rows)]
+    columns = [["", "model", *(str(row["name"]) for row in rows)]]
+    for kind in kinds:
+        for measure in ("mae", "rmse"):
+            head = f"{kind} {UNITS[kind]}" if measure == "mae" else ""
+            cells = [spread(row, f"{kind}_{measure}") for row in rows]
+            columns.append([head, measure.upper(), *cells])
+    for key, head in COSTS.items():
+        if any(row.get(key) is not None for row in rows):
+            columns.append(["", head, *(cost(row, key) for row in rows)])
+    widths = [max(map(len, column[1:])) for column in columns]
+    for n, column in enumerate(columns):  # the head over MAE and RMSE may take the room of both
+        if column[0]:
+            widths[n] = max(widths[n], len(column[0]) - widths[n + 1] - 2)
+    lines = []
+    for n in range(len(rows) + 2):
+        line = f"{columns[0][n]:{widths[0]}}"
+        if n >= 2 and rows[n - 2].get("error") and not has_numbers(rows[n - 2]):
+            lines.append(f"{line}  {rows[n - 2]['error']}")
+            continue
+        skip = False
+        for k in range(1, len(columns)):
+            if n == 0 and columns[k][0]:
+                line += f"  {columns[k][0]:>{widths[k] + widths[k + 1] + 2}}"
+                skip = True
+            elif not skip:
+                line += f"  {columns[k][n]:>{widths[k]}}"
+            else:
+                skip = False
+        lines.append(line.rstrip())
+    return lines if kinds else lines[1:]
+
+
+def has_numbers(row: Row) -> bool:
+    """Whether there is any error measure in a row."""
+    return any(row.get(key) is not None for key in ERRORS)
+
+
+def spread(row: Row, key: str) -> str:
+    """A number, with its spread where it is a mean; `-` where it is not known."""
+    if row.get(key) is None:
+        return "-"
+    text = number(row[key])
+    return text if row.get(f"{key}_std") is None else f"{text} ± {number(row[f'{key}_std'])}"
+
+
+def cost(row: Row, key: str) -> str:
+    """A number of the columns after the errors."""
+    value = row.get(key)
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return str(value)
+    if key == "nve_drift":  # the sign tells whether it heats up
+        return f"{value:+.0f}" if abs(value) >= 100 else f"{value:+.2g}"
+    return number(value)
+
+
+def finite(values: Any) -> Any:
+    """The same with None for numbers that JSON has no word for."""
+    if isinstance(values, Mapping):
+        return {str(key): finite(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [finite(value) for value in values]
+    if isinstance(values, float) and not math.isfinite(values):
+        return None
+    return values

@@ -1,0 +1,152 @@
+"""What is measured when the trainings of a comparison are done: time per atom, energy drift."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from nnmd_graph.data import AtomsDataset, read_frames
+from nnmd_graph.evaluation.compare import NUM_TIMED, reason
+from nnmd_graph.evaluation.cost import hardware, spread_out, time_potentials
+from nnmd_graph.models import Potential
+from nnmd_graph.training.comparison_config import ComparisonConfig, NVEConfig
+from nnmd_graph.units import MEV
+from nnmd_graph.workflow.building import find_device
+from nnmd_graph.workflow.comparison_runs import Planned, read_json, write_json
+from nnmd_graph.workflow.dynamics import run_md
+
+NUM_SAMPLES = 200
+"""Points of the curve of the energy, about."""
+FS_PER_PS = 1000.0
+
+Measured = dict[str, Any]
+
+
+def measured_file(folder: Path, model: str) -> Path:
+    """Where the measurements of a model are kept."""
+    return folder / "measurements" / f"{model}.json"
+
+
+def best_run(planned: list[Planned], model: str) -> Planned | None:
+    """The run on the whole training set with the lowest loss on the validation set."""
+    runs = [
+        (result["best_loss"], run.seed, run)
+        for run in planned
+        if run.model == model and run.is_whole
+        if (result := run.result) is not None and result["error"] is None
+    ]
+    return min(runs, key=lambda entry: entry[:2])[2] if runs else None
+
+
+def start_of(config: NVEConfig, test: AtomsDataset) -> Atoms:
+    """The structure that the simulations start from.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        ValueError: it cannot be read, or a structure without a cell is to be repeated.
+    """
+    if config.atoms is None:
+        atoms = test.frames[0].copy()
+    else:
+        atoms = next(frame.atoms for frame in read_frames(config.atoms, index=0)).copy()
+    atoms.calc = None
+    if config.repeat == (1, 1, 1):
+        return atoms
+    if atoms.cell.rank < 3:
+        raise ValueError(
+            f"`nve.repeat`: expected [1, 1, 1] for a structure without a whole cell, got "
+            f"{list(config.repeat)}; leave it out"
+        )
+    return atoms * config.repeat
+
+
+def measure(
+    config: ComparisonConfig,
+    folder: Path,
+    best: Mapping[str, Planned],
+    test: AtomsDataset,
+    start: Atoms | None,
+    say: Callable[[str], None],
+) -> None:
+    """Measure what is not measured yet, and keep it.
+
+    The times of all models are taken in one stage, in turns, for their ratios count. They are
+    kept; only models that were never in one stage together are timed again.
+
+    Args:
+        config: the device and the simulation.
+        folder: of the comparison.
+        best: a finished run of each model that is to be measured.
+        test: structures to take the times on.
+        start: structure for the simulations; None for none.
+        say: is told what is done.
+    """
+    device = find_device(config.device)
+    kept = {model: read_json(measured_file(folder, model)) or {} for model in best}
+    stages = {values.get("timing", {}).get("stage") for values in kept.values()}
+    if best and (len(stages) > 1 or None in stages):
+        say(f"Timing {', '.join(best)}")
+        for model, timing in _timings(best, test, device).items():
+            kept[model]["timing"] = timing
+        # All or none of them: a stage that was killed is done again
+        for model, values in kept.items():
+            write_json(values, measured_file(folder, model))
+    for model, run in best.items():
+        settings = config.nve.model_dump(mode="json") | {"seed": run.seed}
+        if start is None or kept[model].get("nve", {}).get("settings") == settings:
+            continue
+        say(f"Simulating with {model}")
+        kept[model]["nve"] = _simulate(config.nve, run, start, device) | {"settings": settings}
+        write_json(kept[model], measured_file(folder, model))
+
+
+def _timings(best: Mapping[str, Planned], test: AtomsDataset, device: str) -> dict[str, Measured]:
+    frames = spread_out(test.frames, NUM_TIMED)
+    stage, machine = uuid.uuid4().hex, hardware(device)
+    timings: dict[str, Measured] = {}
+    potentials = {}
+    for model, run in best.items():
+        timings[model] = {"stage": stage, "hardware": machine, "us_per_atom": None}
+        try:
+            potential = Potential.load(run.folder / "model.pt", device=device)
+            time_potentials({model: potential}, frames[:1], rounds=1)
+            potentials[model] = potential
+        except Exception as error:  # of this model; the others are measured
+            timings[model]["error"] = reason(error)
+    for model, time in time_potentials(potentials, frames).items():
+        timings[model]["us_per_atom"] = time
+    return timings
+
+
+def _simulate(config: NVEConfig, run: Planned, start: Atoms, device: str) -> Measured:
+    """Energy per atom over time and how it moves, meV/atom, ps."""
+    try:
+        result = run_md(
+            run.folder / "model.pt",
+            start,
+            temperature=config.temperature,
+            steps=config.steps,
+            timestep=config.timestep,
+            log_interval=max(1, config.steps // NUM_SAMPLES),
+            device=device,
+            extrapolation="ignore",
+        )
+    except Exception as error:  # a simulation that blows up is a result
+        return {"error": reason(error)}
+    time, energy = result.samples[:, 0] / FS_PER_PS, result.samples[:, 3]
+    change = (energy - energy[0]) / len(result.atoms) / MEV
+    return {
+        "error": None,
+        "num_atoms": len(result.atoms),
+        "picoseconds": float(time[-1]),
+        "drift": float(np.polyfit(time, change, 1)[0]),
+        "largest": float(np.abs(change).max()),
+        "mean_temperature": result.mean_temperature,
+        "time": time.tolist(),
+        "change": change.tolist(),
+    }

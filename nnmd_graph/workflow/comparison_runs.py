@@ -1,0 +1,291 @@
+"""The trainings of a comparison: which there are, and each of them done once."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from nnmd_graph.data import AtomsDataset
+from nnmd_graph.evaluation.compare import count_parameters, finite, reason
+from nnmd_graph.evaluation.cost import hardware, peak_memory
+from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.evaluation.metrics import Metrics
+from nnmd_graph.training.comparison_config import ComparisonConfig
+from nnmd_graph.training.config import Config, SplitConfig, changes, read_config
+from nnmd_graph.workflow.building import Parts, find_device
+from nnmd_graph.workflow.training import train_from_config
+
+RESULT, LOCK = "result.json", ".lock"
+Result = dict[str, Any]
+
+MAY_DIFFER = (
+    *("device", "data.train", "data.val", "data.test"),  # files may have moved
+    *("training.precompute", "training.checkpoint_seconds"),
+)
+"""Settings with which a comparison may go on although its runs have other values."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One training of a comparison.
+
+    Attributes:
+        model: its name.
+        seed: of weights and batches.
+        num_train: structures that it is trained on.
+        is_whole: whether these are all of the training set.
+        folder: of the run.
+        config: settings of the run.
+    """
+
+    model: str
+    seed: int
+    num_train: int
+    is_whole: bool
+    folder: Path
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """What to call it: "painn, seed 0, 950 structures"."""
+        return f"{self.model}, seed {self.seed}, {self.num_train} structures"
+
+    @property
+    def result(self) -> Result | None:
+        """What it left when it was finished, or failed; None before."""
+        return read_json(self.folder / RESULT)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What is in a file of ours; None where there is none."""
+    if not path.is_file():
+        return None
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+def write_json(values: dict[str, Any], path: Path) -> None:
+    """Write a file that is whole at any moment."""
+    with replacing(path) as temporary:
+        text = json.dumps(finite(values), indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------ plan
+def subset_sizes(config: ComparisonConfig, num_train: int) -> list[int]:
+    """Numbers of structures of the smaller training sets, ascending.
+
+    Raises:
+        ValueError: one is as large as the whole set, or larger.
+    """
+    sizes = set()
+    for size in config.learning_curve:
+        if isinstance(size, int) and size >= num_train:
+            raise ValueError(
+                f"`learning_curve`: expected fewer than the {num_train} training structures, got "
+                f"{size}; the whole set is always there"
+            )
+        sizes.add(size if isinstance(size, int) else max(1, round(size * num_train)))
+    return sorted(sizes - {num_train})
+
+
+def plan(config: ComparisonConfig, folder: Path, parts: Parts) -> list[Planned]:
+    """All trainings: the whole set before its parts, seed by seed, so that models keep pace."""
+    num_train = len(parts["train"])
+    planned = []
+    for size in [num_train, *reversed(subset_sizes(config, num_train))]:
+        for seed in config.seeds:
+            for model in config.models:
+                whole = size == num_train
+                settings = config.of_run(model, seed)
+                if not whole:
+                    settings = _on_subset(settings, folder, parts, size)
+                name = f"seed-{seed}" if whole else f"seed-{seed}-train-{size}"
+                run = folder / "runs" / model / name
+                planned.append(Planned(model, seed, size, whole, run, settings))
+    return planned
+
+
+def _on_subset(settings: Config, folder: Path, parts: Parts, size: int) -> Config:
+    """Settings that name the files of `write_subsets`."""
+    split = SplitConfig(train=1.0, val=0.0, test=0.0, seed=settings.data.split.seed)
+    files: dict[str, Any] = {
+        name: [_file(folder, name)] if name in parts else None for name in ("val", "test")
+    }
+    files["train"] = [_file(folder, "train", size)]
+    keys = dict.fromkeys(("energy_key", "forces_key", "stress_key", "groups"))
+    data = settings.data.model_copy(update=files | keys | {"split": split})
+    training = settings.training
+    if training.batch_size is not None:
+        batch_size = min(training.batch_size, size)
+        training = training.model_copy(update={"batch_size": batch_size})
+    return settings.model_copy(update={"data": data, "training": training})
+
+
+def _file(folder: Path, part: str, size: int | None = None) -> Path:
+    name = part if size is None else f"{part}-{size}"
+    return (folder / "data" / f"{name}.traj").absolute()
+
+
+def write_subsets(config: ComparisonConfig, folder: Path, parts: Parts) -> None:
+    """Write the smaller training sets, each a part of the next larger one, and val and test.
+
+    ASE's own format keeps every bit of the numbers.
+    """
+    train = parts["train"]
+    sizes = subset_sizes(config, len(train))
+    order = np.random.RandomState(config.data.split.seed).permutation(len(train))
+    for size in sizes:
+        _write(config, train[np.sort(order[:size])], _file(folder, "train", size))
+    for name in ("val", "test"):
+        if sizes and name in parts:
+            _write(config, parts[name], _file(folder, name))
+
+
+def _write(config: ComparisonConfig, part: AtomsDataset, path: Path) -> None:
+    # What other keys name, weights for example, goes along
+    labels = ("energy_key", "forces_key", "stress_key")
+    keys = [key for name, key in config.data.keys().items() if key and name not in labels]
+    frames = []
+    for frame, known in zip(part.frames, part.labels, strict=True):
+        atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
+        atoms.info = {key: frame.info[key] for key in keys if key in frame.info}
+        stress = known.stress
+        results = {
+            "energy": known.energy,
+            "forces": known.forces,
+            "stress": None if stress is None else full_3x3_to_voigt_6_stress(stress),
+        }
+        there = {name: value for name, value in results.items() if value is not None}
+        atoms.calc = SinglePointCalculator(atoms, **there)
+        frames.append(atoms)
+    with replacing(path) as temporary:
+        ase.io.write(temporary, frames, format="traj", parallel=False)
+
+
+# ------------------------------------------------------------------------------------------ runs
+def check_settings(planned: list[Planned]) -> None:
+    """Refuse to go on with runs of other settings; failed ones may be mended.
+
+    Raises:
+        ValueError: a run that was begun or finished has other settings.
+    """
+    for run in planned:
+        file = run.folder / "config.yaml"
+        if not file.is_file() or (run.result or {}).get("error"):
+            continue
+        found = changes(read_config(file), run.config)
+        different = {key: pair for key, pair in found.items() if key not in MAY_DIFFER}
+        if different:
+            listing = "; ".join(f"`{key}` was {a}, now {b}" for key, (a, b) in different.items())
+            raise ValueError(
+                f"`resume`: expected the settings of the run '{run.folder}', got others: {listing};"
+                f" use the old ones, do this model anew (`--only {run.model} --overwrite`), or "
+                "compare in another folder (`--output`)"
+            )
+
+
+def is_done(run: Planned) -> bool:
+    """Whether there is nothing left to do: finished, or failed with the settings of now."""
+    result = run.result
+    if result is None:
+        return False
+    return result["error"] is None or result["settings"] == _settings(run)
+
+
+def do(run: Planned, *, progress: bool = False) -> bool:
+    """Train, or go on training, and leave a result.
+
+    An error of the model is a result as well: the same settings would fail again. What concerns
+    the machine (a full disk) is raised.
+
+    Returns:
+        False if another process is at it.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    with _claimed(run.folder) as is_mine:
+        if not is_mine or is_done(run):
+            return is_mine
+        device = find_device(run.config.device)
+        values: Result = {"model": run.model, "seed": run.seed, "num_train": run.num_train}
+        try:
+            with peak_memory(device) as peak:
+                values |= _train(run, progress)
+        except OSError:
+            raise
+        except Exception as error:  # of this model; the others go on
+            values["error"] = reason(error)
+        values |= {"peak_memory_mb": peak.megabytes, "hardware": hardware(device)}
+        values["settings"] = _settings(run)
+        write_json(values, run.folder / RESULT)
+    return True
+
+
+def _train(run: Planned, progress: bool) -> Result:
+    if run.result is not None:  # it failed with other settings, which its checkpoint may not fit
+        _clear(run.folder)
+    trained = train_from_config(run.config, run.folder, resume=True, progress=progress)
+    history = trained.history
+    key = "val_loss" if "val_loss" in history[0] else "train_loss"
+    best = min(history, key=lambda row: row[key] if math.isfinite(row[key]) else math.inf)
+    return {
+        "error": None,
+        "metrics": {name: _errors(part) for name, part in trained.metrics.items()},
+        "num_parameters": count_parameters(trained.potential),
+        "epochs": int(history[-1]["epoch"]),
+        "best_epoch": int(best["epoch"]),
+        "best_loss": best[key],
+        "training_seconds": history[-1]["seconds"],
+    }
+
+
+def _clear(folder: Path) -> None:
+    """Empty the folder of a failed run; the failure goes last, or a killed clearing is half one."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == RESULT):
+        if path.is_file() and path.name != LOCK:
+            path.unlink()
+
+
+def _errors(metrics: Metrics) -> dict[str, Any]:
+    return {k: v for k, v in metrics.items() if "mae" in k or "rmse" in k or k == "num_structures"}
+
+
+def _settings(run: Planned) -> dict[str, Any]:
+    """What a failure is remembered for; a device with more memory deserves another try."""
+    values = run.config.model_dump(mode="json", exclude={"data"})
+    for name in ("precompute", "checkpoint_seconds"):
+        values["training"].pop(name)
+    plain: dict[str, Any] = finite(values)
+    return plain
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[bool]:
+    """Whether the folder is ours as long as the block lasts; a killed process lets go of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            locking = importlib.import_module("fcntl")
+            locking.flock(file, locking.LOCK_EX | locking.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except (ImportError, OSError):  # no such locks on this system: as without them
+            pass
+        yield True
