@@ -41,7 +41,10 @@ def test_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Published force MAE, Si: NNP 108.6, MTP 60." in text
 
 
-@pytest.mark.parametrize("file", ["embedding.yaml", "transfer.yaml", "mlearn.yaml", "rmd17_tensornet.yaml"])
+@pytest.mark.parametrize(
+    "file",
+    ["embedding.yaml", "transfer.yaml", "mlearn.yaml", "rmd17_tensornet.yaml", "rmd17_bpnn.yaml"],
+)
 def test_settings(file: str) -> None:
     values = yaml.safe_load((HERE / file).read_text(encoding="utf-8"))
     models = values.pop("models", None)
