@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nnmd_graph.training.config import Config, DataConfig, LossConfig, Part, TrainingConfig
 from nnmd_graph.training.config_errors import check_kind, load_yaml, validation_message
+from nnmd_graph.training.config_files import located, map_parts, write_text
 from nnmd_graph.training.model_config import ModelConfig, Section
 
 PER_MODEL = (
@@ -215,7 +216,7 @@ def read_comparison(path: str | os.PathLike[str]) -> ComparisonConfig:
     path = Path(path)
     values = load_yaml(path)
     check_kind(values, path, list(ComparisonConfig.model_fields))
-    return _map_files(parse_comparison(values, str(path)), lambda file: _located(file, path.parent))
+    return _map_files(parse_comparison(values, str(path)), lambda file: located(file, path.parent))
 
 
 def write_comparison(config: ComparisonConfig, path: str | os.PathLike[str]) -> Path:
@@ -226,33 +227,12 @@ def write_comparison(config: ComparisonConfig, path: str | os.PathLike[str]) -> 
         for name, model in config.models.items()
     }
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_text(text, path)
 
 
 def _map_files(config: ComparisonConfig, change: Callable[[Path], Path]) -> ComparisonConfig:
     """The same settings with other names of files."""
-    parts = {
-        part: [change(file) for file in files]
-        for part in ("train", "val", "test")
-        if (files := getattr(config.data, part)) is not None
-    }
     nve = config.nve
     if nve.atoms is not None:
         nve = nve.model_copy(update={"atoms": change(nve.atoms)})
-    data = config.data.model_copy(update=parts)
-    return config.model_copy(update={"data": data, "nve": nve})
-
-
-def _located(file: Path, folder: Path) -> Path:
-    """A file beside the config file, or else in the working directory."""
-    if file.is_absolute() or not folder.joinpath(file).exists() and file.exists():
-        return file.absolute()
-    return folder.joinpath(file).absolute()
+    return config.model_copy(update={"data": map_parts(config.data, change), "nve": nve})

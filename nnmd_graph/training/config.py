@@ -25,6 +25,7 @@ from nnmd_graph.training.config_errors import (
     load_yaml,
     validation_message,
 )
+from nnmd_graph.training.config_files import located, map_parts, write_text
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.model_config import ModelConfig, Section, one_of
 from nnmd_graph.training.optimization import DEFAULT_LEARNING_RATE, OPTIMIZERS, SCHEDULES
@@ -285,7 +286,7 @@ def read_config(path: str | os.PathLike[str], overrides: Mapping[str, Any] | Non
     for key, value in (overrides or {}).items():
         override(values, key, value)
     config = parse_config(values, str(path))
-    return _map_files(config, lambda file: _located(file, path.parent))
+    return _map_files(config, lambda file: located(file, path.parent))
 
 
 def override(values: dict[str, Any], key: str, value: Any) -> None:
@@ -303,16 +304,7 @@ def write_config(config: Config, path: str | os.PathLike[str]) -> Path:
 
     Names of files are written in full, so that the file means the same in every folder.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = to_yaml(_map_files(config, Path.absolute))
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_text(to_yaml(_map_files(config, Path.absolute)), path)
 
 
 def to_yaml(section: Section, indent: str = "", *, given: bool = False) -> str:
@@ -358,20 +350,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
 
 def _map_files(config: Config, change: Callable[[Path], Path]) -> Config:
     """The same settings with other names of files."""
-    parts = {
-        part: [change(file) for file in files]
-        for part in ("train", "val", "test")
-        if (files := getattr(config.data, part)) is not None
-    }
     start = config.transfer.init
-    sections: dict[str, Any] = {"data": config.data.model_copy(update=parts)}
+    sections: dict[str, Any] = {"data": map_parts(config.data, change)}
     if start is not None:
         sections["transfer"] = config.transfer.model_copy(update={"from": change(start)})
     return config.model_copy(update=sections)
-
-
-def _located(file: Path, folder: Path) -> Path:
-    """A file beside the config file, or else in the working directory."""
-    if file.is_absolute() or not folder.joinpath(file).exists() and file.exists():
-        return file.absolute()
-    return folder.joinpath(file).absolute()

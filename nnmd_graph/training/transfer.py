@@ -219,6 +219,7 @@ def _function_difference(theirs: Any, ours: Any, origins: Origins) -> str | None
         if not origins.is_known(s) or places is None:
             continue
         for k, f in enumerate(ours.functions_of(z)):
+            # mypy: ACSF has given every function its neighbours as a tuple of numbers.
             new_neighbor = not set(f.neighbors or ()) <= set(origins.old)  # type: ignore[arg-type]
             if k not in places and not new_neighbor:
                 return f"{f} of {chemical_symbols[z]} is in the potential only"
