@@ -7,13 +7,18 @@ graph they turn every later epoch into small matrix products.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Batch
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.nn.scatter import table_places, take
+
+MAX_EDGES = 5_000
+"""Of structures whose features are computed together; larger batches are not faster."""
 
 
 def can_precompute(representation: nn.Module) -> bool:
@@ -35,13 +40,42 @@ def precompute(representation: nn.Module, graph: AtomicGraph) -> AtomicGraph:
         representation: Offers ``jacobian(graph) -> (x [N, F], d x / d edge_vec [E, 3, F])``.
         graph: One structure; it is not changed.
     """
-    with torch.no_grad():
-        # mypy: torch declares unknown attributes of a module as tensors.
-        x, jacobian = representation.jacobian(graph)  # type: ignore[operator]
-    graph = copy.copy(graph)
-    graph.features = x
-    graph.feature_jacobian = FeatureJacobian.of_edges(jacobian, graph.edge_index[1], len(x))
-    return graph
+    return next(precompute_all(representation, [graph]))
+
+
+def precompute_all(
+    representation: nn.Module, graphs: Iterable[AtomicGraph]
+) -> Iterator[AtomicGraph]:
+    """The same for many structures, small ones side by side: molecules take a tenth of the time.
+
+    Args:
+        representation: See :func:`precompute`.
+        graphs: Single structures; they are not changed.
+    """
+    together: list[AtomicGraph] = []
+    for graph in graphs:
+        if together and sum(g.num_edges for g in together) + graph.num_edges > MAX_EDGES:
+            yield from _precompute(representation, together)
+            together = []
+        together.append(graph)
+    yield from _precompute(representation, together)
+
+
+@torch.no_grad()
+def _precompute(representation: nn.Module, graphs: list[AtomicGraph]) -> Iterator[AtomicGraph]:
+    if not graphs:
+        return
+    batch = Batch.from_data_list(graphs) if len(graphs) > 1 else graphs[0]
+    # mypy: torch declares unknown attributes of a module as tensors.
+    x, jacobian = representation.jacobian(batch)  # type: ignore[operator]
+    values = x.split([graph.num_nodes for graph in graphs])
+    derivatives = jacobian.split([graph.num_edges for graph in graphs])
+    for graph, own, by_edge in zip(graphs, values, derivatives, strict=True):
+        ready = copy.copy(graph)
+        # Not a view, which would keep the features of all of them.
+        ready.features = own.clone()
+        ready.feature_jacobian = FeatureJacobian.of_edges(by_edge, graph.edge_index[1], len(own))
+        yield ready
 
 
 class FeatureJacobian:

@@ -17,7 +17,7 @@ from nnmd_graph.graph.geometry import cast
 from nnmd_graph.models.extension import fit_new_scaling, has_new_entries
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
-from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute
+from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute_all
 from nnmd_graph.representations.stacked import StackedConvolutions
 from nnmd_graph.training.transfer import refit_baseline
 
@@ -88,13 +88,11 @@ def prepare_graphs(
     potential: Potential, graphs: Sequence[AtomicGraph], *, features: bool, progress: bool
 ) -> list[AtomicGraph]:
     """Graphs in the potential's dtype, with features where wanted."""
-    prepared = []
+    # On the CPU: a data set need not fit on the accelerator.
+    own = (cast(graph, potential.dtype, graph.pos.device) for graph in graphs)
+    ready = precompute_all(potential.model.fixed, own) if features else own
     work = "computing features" if features else "preparing graphs"
-    for graph in track(graphs, work, enabled=progress):
-        # On the CPU: a data set need not fit on the accelerator.
-        graph = cast(graph, potential.dtype, graph.pos.device)
-        prepared.append(precompute(potential.model.fixed, graph) if features else graph)
-    return prepared
+    return list(track(ready, work, total=len(graphs), enabled=progress))
 
 
 @torch.no_grad()

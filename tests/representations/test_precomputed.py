@@ -16,6 +16,7 @@ from nnmd_graph.representations.precomputed import (
     edge_gradient,
     num_values,
     precompute,
+    precompute_all,
 )
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -52,6 +53,26 @@ def test_carries_values_and_derivatives(acsf: ACSF, atoms, graph_of) -> None:
     assert jacobian.places.shape == (graph.edge_index.shape[1],)
     assert ready.features.numel() + jacobian.blocks.numel() == num_values(graph, acsf.num_features)
     assert not ready.features.requires_grad
+
+
+def test_many_structures_side_by_side(acsf: ACSF, graph_of, monkeypatch) -> None:
+    structures = [
+        ase.Atoms("CO", [[0, 0, 0], [0, 0, 1.1 + 0.1 * n]], cell=[3, 3, 3], pbc=n % 2 == 1)
+        for n in range(5)
+    ]
+    graphs = [graph_of(atoms) for atoms in [*structures, ase.Atoms("H")]]
+    monkeypatch.setattr("nnmd_graph.representations.precomputed.MAX_EDGES", 2 * graphs[1].num_edges)
+    together = list(precompute_all(acsf, iter(graphs)))
+    assert len(together) == len(graphs)
+    for graph, ready in zip(graphs, together, strict=True):
+        alone = precompute(acsf, graph)
+        assert torch.equal(ready.pos, graph.pos)
+        torch.testing.assert_close(ready.features, alone.features, rtol=1e-13, atol=1e-13)
+        assert torch.equal(ready.feature_jacobian.places, alone.feature_jacobian.places)
+        torch.testing.assert_close(
+            ready.feature_jacobian.blocks, alone.feature_jacobian.blocks, rtol=1e-13, atol=1e-13
+        )
+    assert list(precompute_all(acsf, [])) == []
 
 
 def test_chain_rule_through_the_edges(acsf: ACSF, atoms, graph_of) -> None:
