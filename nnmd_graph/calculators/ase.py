@@ -17,6 +17,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import ExtrapolationError, ExtrapolationReport, Potential
+from nnmd_graph.models.compiled import CompiledPotential, why_not_compilable
 from nnmd_graph.models.extrapolation import counted, known_ranges, why_unknown
 
 EXTRAPOLATION = ("count", "warn", "error", "ignore")
@@ -42,8 +43,9 @@ class NNMDCalculator(Calculator):
             the potential knows that range), "warn" (once, and count), "error", or "ignore".
         max_extrapolations: largest sum of extrapolations (pairs of atom and function) over all
             evaluations before an error, as `maxew` in LAMMPS; None for no limit.
-        compile: whether sums over pairs are compiled, for long simulations: the first steps then
-            take up to a minute (see `ACSF.compile_sums`).
+        compile: for long simulations: graph convolutions (with a shared readout) are compiled as
+            a whole, of symmetry functions the sums over pairs; the first steps then take some tens
+            of seconds (see `CompiledPotential`, `ACSF.compile_sums`).
 
     Attributes:
         num_rebuilds: how often a neighbour list was made.
@@ -86,7 +88,10 @@ class NNMDCalculator(Calculator):
             raise ValueError(f"`skin`: expected a length >= 0 in Å, got {skin!r}; 0 is none")
         self.skin = float(skin)
         self.potential = _own_copy(potential, _checked_device(device), _checked_dtype(dtype))
-        if compile:
+        self._compiled: CompiledPotential | None = None
+        if compile and why_not_compilable(self.potential) is None:
+            self._compiled = CompiledPotential(self.potential)
+        elif compile:
             self.potential.compile_sums()
         self.num_rebuilds = 0
         self.graph: AtomicGraph | None = None
@@ -137,6 +142,8 @@ class NNMDCalculator(Calculator):
         return self.potential.extrapolation(self.graph)
 
     def _evaluate(self, graph: AtomicGraph, has_volume: bool) -> Mapping[str, Any]:
+        if self._compiled is not None:  # features that are trained themselves have no ranges
+            return self._compiled(graph, stress=has_volume)
         if self.num_extrapolations is None:
             return self.potential(graph, forces=True, stress=has_volume)
         output, count = counted(self.potential, graph, forces=True, stress=has_volume)
@@ -174,7 +181,7 @@ class NNMDCalculator(Calculator):
             )
             self._list_atoms = atoms.copy()
             self.num_rebuilds += 1
-            return graph
+            return graph if self._compiled is None else self._compiled.prepare(graph)
         graph = copy.copy(self.graph)  # shares its tensors with the old graph, which is left alone
         graph.pos = torch.tensor(atoms.positions, dtype=graph.pos.dtype, device=graph.pos.device)
         return graph

@@ -41,7 +41,7 @@ def md(
         typer.Option(help="Stop after so many (pairs of atom and function, over all steps)."),
     ] = None,
     compile: Annotated[
-        bool, typer.Option(help="Compile sums over pairs, for long runs; needs a C++ compiler.")
+        bool, typer.Option(help="Compile the potential, for long runs; needs a C++ compiler.")
     ] = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -49,8 +49,6 @@ def md(
 ) -> None:
     """Run molecular dynamics from a structure, and measure how well it conserves energy."""
     potential = load_potential(model, device)
-    if compile:
-        potential.compile_sums()
     atoms = _start(start, index, repeat)
     result = run_md(
         potential,
@@ -65,6 +63,7 @@ def md(
         device=str(potential.device),
         extrapolation=extrapolation.lower(),
         max_extrapolations=max_extrapolations,
+        compile=compile,
         overwrite=overwrite,
         progress=is_terminal(),
     )

@@ -173,6 +173,7 @@ def _carry_representation(old: Any, new: Any, origins: Origins) -> None:
         return
     if isinstance(old, EmbeddedACSF):
         new.embedding.copy_(old.embedding[index])
+        new.contractions.load_state_dict(old.contractions.state_dict())
     elif isinstance(old, GraphConvolutions):
         new.embedding.weight.copy_(old.embedding.weight[index])
         new.layers.load_state_dict(old.layers.state_dict())

@@ -147,6 +147,9 @@ class EnergyModel(nn.Module):
         """Fit scaler and ranges to a training set's features and centre the readout on them."""
         if self.ranges is not None:
             self.ranges.fit(x, species_id)
+        if hasattr(self.representation, "fit_basis"):
+            representation: Any = self.representation  # a method that only some have
+            representation.fit_basis(x)
         if self.scaler is not None:
             self.scaler.fit(self._mixed(x), species_id)
         if hasattr(self.readout, "centre"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,9 +15,12 @@ from torch import Tensor, nn
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.representations.acsf import ACSF
 from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.contraction import Contraction, start_of_channels
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
 INITIALIZATIONS = ("periodic_table", "random")
+RADIAL_SHARE = 0.2
+"""Part of the channels for radial functions: there are fewer of them, and one for each element."""
 NOBLE_GASES = [0, *(atomic_numbers[s] for s in ("He", "Ne", "Ar", "Kr", "Xe", "Rn", "Og"))]
 
 
@@ -35,11 +39,20 @@ class EmbeddedACSF(nn.Module):
     e_s = Z_s these are weighted symmetry functions (M. Gastegger et al., J. Chem. Phys. 148, 241709
     (2018), doi 10.1063/1.5019667).
 
+    With ``channels`` the functions are combined too. The vectors then have C components, and each
+    component belongs to one combination of functions of its own, which is trained as well (see
+    :class:`nnmd_graph.representations.contraction.Contraction`):
+
+        x_i,c = sum_n U_nc sum_s e_s,c G_n,s(i)                radial
+        x_i,c = sum_n U_nc sum_{s<=t} e_s,c e_t,c G_n,st(i)    angular
+
     Args:
         species: Elements, symbols or atomic numbers.
         cutoff: Cutoff radius in Å.
         functions: Symmetry functions without ``neighbors``; None takes those of ``recipe``.
         embedding_dim: D.
+        channels: C, in place of D; a fifth of them are radial if there are angular functions too.
+            None combines nothing.
         recipe: Name of an automatic set, see :mod:`nnmd_graph.representations.auto`.
         init: ``"periodic_table"`` (constant, covalent radius, group, period, then random
             components) or ``"random"``.
@@ -48,7 +61,7 @@ class EmbeddedACSF(nn.Module):
         options: Passed to the recipe.
 
     Shapes:
-        graph -> x [N, num_features], num_features = D len(functions).
+        graph -> x [N, num_features], num_features = D len(functions), or C.
 
     Raises:
         ValueError: If a function names its elements, or an argument is out of range.
@@ -61,6 +74,7 @@ class EmbeddedACSF(nn.Module):
         functions: Sequence[SymmetryFunction] | None = None,
         *,
         embedding_dim: int = 8,
+        channels: int | None = None,
         recipe: str = "gastegger2018",
         init: str = "periodic_table",
         cutoff_function: str = "cosine",
@@ -85,13 +99,20 @@ class EmbeddedACSF(nn.Module):
         self.fixed = ACSF(species, cutoff, self.functions, cutoff_function=cutoff_function)
         self.species, self.cutoff = self.fixed.species, self.fixed.cutoff
         self.embedding_dim, self.init, self.seed = int(embedding_dim), init, int(seed)
-        start = _start(self.species, self.embedding_dim, init, self.seed)
-        self.embedding = nn.Parameter(torch.from_numpy(start).to(torch.get_default_dtype()))
+        self.channels = channels
+        start = torch.from_numpy(_start(self.species, self.embedding_dim, init, self.seed))
+        start = start.to(torch.get_default_dtype())
         self._blocks = list(self._columns())
+        self.contractions = nn.ModuleDict()
+        if channels is not None:
+            start = self._contract(channels, start)
+        self.embedding = nn.Parameter(start)
 
     @property
     def num_features(self) -> int:
-        """Number of features, D for each function."""
+        """Number of features, D for each function, or C."""
+        if self.channels is not None:
+            return self.channels
         return self.embedding_dim * len(self.functions)
 
     def _columns(self) -> Iterator[tuple[int, slice]]:
@@ -103,15 +124,56 @@ class EmbeddedACSF(nn.Module):
             yield f.order, slice(start, start + width)
             start += width
 
+    def _contract(self, channels: int, start: Tensor) -> Tensor:
+        """Make a contraction for each order of functions that there are; the vectors' start."""
+        numbers = Counter(f.order for f in self.functions)
+        if int(channels) != channels or channels < len(numbers):
+            raise ValueError(
+                f"`channels` must be an integer, at least {len(numbers)} here, got {channels}; "
+                "None combines no functions"
+            )
+        self._radial = max(1, round(RADIAL_SHARE * channels)) if numbers[2] else channels
+        self._radial = self._radial if numbers[1] else 0
+        vectors = []
+        for order, width in ((1, self._radial), (2, channels - self._radial)):
+            if width:
+                weights, components = start_of_channels(order, width, numbers[order], start)
+                self.contractions[str(order)] = Contraction(components, numbers[order])
+                vectors.append(weights)
+        return torch.cat(vectors, 1)
+
+    def fit_basis(self, sums: Float[Tensor, "N G"]) -> None:
+        """Fit what combines functions to the sums that ``fixed`` gives for a training set."""
+        for order, contraction in self.contractions.items():
+            contraction.fit(self._sums_of(order, sums))  # type: ignore[operator]  # a method
+
+    def _sums_of(self, order: str, sums: Tensor) -> Tensor:
+        """Sums of functions of one order, [N, n, P]."""
+        return torch.stack([sums[:, columns] for o, columns in self._blocks if str(o) == order], 1)
+
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N F"]:
         """Values of all functions at all atoms, [N, num_features]."""
         return self.mix(self.fixed(graph))
 
     def mix(self, sums: Float[Tensor, "N G"]) -> Float[Tensor, "N F"]:
         """Features out of the sums over each element and pair, which ``fixed`` gives."""
-        first, second = torch.triu_indices(len(self.species), len(self.species), device=sums.device)
-        weights = {1: self.embedding, 2: self.embedding[first] * self.embedding[second]}
+        if self.channels is not None:
+            radial, angular = self.embedding.tensor_split([self._radial], dim=1)
+            vectors = {1: radial, 2: self._pairs(angular)}
+            return torch.cat([self._mixed(o, sums, vectors[int(o)]) for o in self.contractions], 1)
+        weights = {1: self.embedding, 2: self._pairs(self.embedding)}
         return torch.cat([sums[:, columns] @ weights[order] for order, columns in self._blocks], 1)
+
+    def _pairs(self, vectors: Tensor) -> Tensor:
+        """Products of the vectors of two elements, [P, D]."""
+        num_species = len(self.species)
+        first, second = torch.triu_indices(num_species, num_species, device=vectors.device)
+        return vectors[first] * vectors[second]
+
+    def _mixed(self, order: str, sums: Tensor, vectors: Tensor) -> Tensor:
+        combined: Tensor = self.contractions[order]()
+        weights = combined.unsqueeze(1) * vectors  # [n, P, C]
+        return self._sums_of(order, sums).flatten(1) @ weights.flatten(0, 1)
 
     def isolated_features(self, species_id: Tensor, dtype: torch.dtype) -> Tensor:
         """Features of atoms without neighbours, [N, num_features]."""
@@ -124,6 +186,7 @@ class EmbeddedACSF(nn.Module):
             "cutoff": self.cutoff,
             "functions": [f.to_dict() for f in self.functions],
             "embedding_dim": self.embedding_dim,
+            "channels": self.channels,
             "init": self.init,
             "cutoff_function": self.fixed.cutoff_function,
             "seed": self.seed,
@@ -138,9 +201,10 @@ class EmbeddedACSF(nn.Module):
     def extra_repr(self) -> str:
         """Elements, cutoff and size for ``print``."""
         names = ", ".join(chemical_symbols[z] for z in self.species)
+        channels = "" if self.channels is None else f" in {self.channels} channels"
         return (
             f"{names}; cutoff={self.cutoff} Å; {len(self.functions)} functions of "
-            f"{self.embedding_dim} components"
+            f"{self.embedding_dim} components{channels}"
         )
 
 

@@ -97,14 +97,19 @@ class StackedConvolutions(GraphConvolutions):
     @torch.no_grad()
     def fit(self, graphs: Iterable[AtomicGraph]) -> None:
         """Fit the scaling to the features of a training set, or as much of it as is needed."""
+        base: Any = self.base  # methods that only some have
+        fixed = getattr(base, "fixed", base)
         features, ids, num_atoms = [], [], 0
         for graph in graphs:
-            features.append(self.base(graph))
+            features.append(fixed(graph))
             ids.append(species_ids(graph.z, self.species))
             num_atoms += len(graph.z)
             if num_atoms > MAX_ATOMS:
                 break
-        self.scaler.fit(torch.cat(features), torch.cat(ids))
+        x = torch.cat(features)
+        if hasattr(base, "fit_basis"):
+            base.fit_basis(x)
+        self.scaler.fit(base.mix(x) if hasattr(base, "mix") else x, torch.cat(ids))
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Values that rebuild this module: plain ones, and the representation."""

@@ -9,22 +9,16 @@ derivative; the traced step holds plain operations only.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.models.compiled import compile_traced, why_not_compilable
 from nnmd_graph.models.padding import Padding
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.models.shared_readout import SharedReadout
-from nnmd_graph.representations.graph_convolutions import GraphConvolutions
 from nnmd_graph.training.loss import EnergyForcesLoss
-
-TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-9}
-"""Largest difference between compiled and plain gradients, over the largest gradient."""
 
 Step = Callable[[list[Tensor], dict[str, Tensor]], list[Tensor]]
 
@@ -36,17 +30,12 @@ def check_compilable(potential: Potential, loss: EnergyForcesLoss, optimizer: st
         ValueError: If the model is no plain graph convolution network with a shared readout, or
             stress is trained on, or the optimiser is L-BFGS.
     """
-    model = potential.model
-    reason = ""
-    if type(model.representation) is not GraphConvolutions:
-        reason = f"the representation {type(model.representation).__name__}"
-    elif not isinstance(model.readout, SharedReadout):
-        reason = f"the readout {type(model.readout).__name__}"
-    elif loss.wants("stress"):
+    reason = why_not_compilable(potential)
+    if reason is None and loss.wants("stress"):
         reason = "a loss with stress"
-    elif optimizer == "lbfgs":
+    if reason is None and optimizer == "lbfgs":
         reason = "the optimiser lbfgs"
-    if reason:
+    if reason is not None:
         raise ValueError(
             "`compile` needs graph convolutions (GCNN) with a shared readout, trained by adam or "
             f"adamw on energies and forces, got {reason}; leave it out"
@@ -119,24 +108,6 @@ class CompiledStep:
         ]
 
     def _build(self, weights: list[Tensor], fields: dict[str, Tensor]) -> Step:
-        expected = self.plain(weights, fields)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of the compiler about itself
-                traced = make_fx(lambda w, f: self.plain(w, f))(weights, fields)
-                traced.graph.eliminate_dead_code()
-                traced.recompile()
-                compiled: Step = torch.compile(traced, fullgraph=True, dynamic=False)
-                results = compiled(weights, fields)
-        except Exception as error:  # whatever a missing or broken compiler raises
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            return self._stay_plain(f"no compiler works here ({reason[:200]})")
-        limit = TOLERANCE[self.potential.dtype] * max(float(g.abs().max()) for g in expected)
-        for one, other in zip(expected, results, strict=True):
-            if not float((one - other).abs().max()) <= limit:
-                return self._stay_plain("compiled gradients differ from plain ones")
-        return compiled
-
-    def _stay_plain(self, reason: str) -> Step:
-        warnings.warn(f"the training step stays uncompiled, {reason}", RuntimeWarning, stacklevel=2)
-        return self.plain
+        return compile_traced(
+            self.plain, (weights, fields), "the training step", self.potential.dtype
+        )

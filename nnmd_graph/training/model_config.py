@@ -69,6 +69,12 @@ class RepresentationConfig(Section):
     embedding_dim: int = Field(
         default=8, gt=0, description="components of an element's vector, of embedded_acsf"
     )
+    channels: int | None = Field(
+        default=None,
+        gt=1,
+        description="number of trainable combinations of functions, of embedded_acsf; none: the "
+        "functions as they are",
+    )
     init: Annotated[str, one_of(INITIALIZATIONS)] = Field(
         default="periodic_table",
         description="start of the vectors: periodic_table or random, of embedded_acsf",
@@ -84,7 +90,7 @@ class RepresentationConfig(Section):
         for function in self.functions or ():
             from_dict(function)
         if self.name != "embedded_acsf":
-            for name in ("embedding_dim", "init"):
+            for name in ("embedding_dim", "channels", "init"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(
                         f"`{name}` belongs to embedded_acsf, got it with {self.name!r}; set "

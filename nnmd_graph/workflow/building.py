@@ -65,6 +65,7 @@ def build_functions(config: Config, species: Sequence[int]) -> ACSF | EmbeddedAC
             model.cutoff,
             functions,
             embedding_dim=chosen.embedding_dim,
+            channels=chosen.channels,
             recipe=chosen.recipe,
             init=chosen.init,
             cutoff_function=chosen.cutoff_function,

@@ -114,6 +114,7 @@ def run_md(
     device: str = "cpu",
     extrapolation: str = "count",
     max_extrapolations: int | None = None,
+    compile: bool = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> MDResult:
@@ -137,6 +138,7 @@ def run_md(
         extrapolation: "count", "warn", "error" or "ignore" atoms outside the range of the training
             set, see `NNMDCalculator`.
         max_extrapolations: largest number of them, summed over all steps; None for no limit.
+        compile: compile the potential, for long simulations, see `NNMDCalculator`.
         overwrite: replace files that are there.
         progress: show a bar.
 
@@ -155,6 +157,7 @@ def run_md(
         device=device,
         extrapolation=extrapolation,
         max_extrapolations=max_extrapolations,
+        compile=compile,
     )
     atoms.calc = calculator
     atoms.get_potential_energy()  # what is wrong with the start is an error of its own

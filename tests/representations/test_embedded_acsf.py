@@ -10,6 +10,7 @@ from ase.calculators.lj import LennardJones
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, Potential
+from nnmd_graph.models.extension import extend_species
 from nnmd_graph.representations import ACSF, G2, G4, G5, EmbeddedACSF
 from nnmd_graph.training import Trainer
 
@@ -66,7 +67,8 @@ def test_vectors_have_gradients(graph) -> None:
     assert bool((embedded.embedding.grad.abs() > 0).all())
 
 
-def test_trained_with_sums_computed_once_as_without(tmp_path) -> None:
+@pytest.mark.parametrize("channels", [None, 4])
+def test_trained_with_sums_computed_once_as_without(tmp_path, channels: int | None) -> None:
     frames = []
     for n in range(6):
         atoms = ase.build.bulk("NaCl", "rocksalt", a=5.4, cubic=True)
@@ -77,7 +79,8 @@ def test_trained_with_sums_computed_once_as_without(tmp_path) -> None:
     train = AtomsDataset(frames, 4.0)
     weights = {}
     for precompute in (True, False):
-        model = BPNN(EmbeddedACSF(("Na", "Cl"), 4.0, FUNCTIONS, embedding_dim=2), (8,))
+        embedded = EmbeddedACSF(("Na", "Cl"), 4.0, FUNCTIONS, embedding_dim=2, channels=channels)
+        model = BPNN(embedded, (8,))
         potential = Potential(model)
         start = model.representation.embedding.detach().clone()
         zero = {"Na": 0.0, "Cl": 0.0}
@@ -94,11 +97,68 @@ def test_trained_with_sums_computed_once_as_without(tmp_path) -> None:
     assert len(again.extrapolation(graph)) == 0
 
 
+@pytest.mark.parametrize("species", ["C", ("C", "H", "O"), ("Mo", "Nb", "Ta", "W", "H", "C", "O")])
+@pytest.mark.parametrize("channels", [2, 5, 40])
+def test_number_of_channels_is_that_of_features(species, channels: int) -> None:
+    embedded = EmbeddedACSF(species, 4.0, FUNCTIONS, channels=channels)
+    assert embedded.num_features == channels
+    graph = AtomicGraph.from_atoms(ase.Atoms("CC", [[0, 0, 0], [0, 0, 1.5]]), 4.0)
+    assert embedded(graph).shape == (2, channels)
+    only_radial = EmbeddedACSF(species, 4.0, FUNCTIONS[:1], channels=channels)
+    assert only_radial.num_features == channels
+    assert embedded.isolated_features(torch.zeros(1, dtype=torch.long), torch.float64).sum() == 0
+
+
+def test_formula_of_channels(graph) -> None:
+    """By loops over functions, elements and pairs."""
+    functions = [FUNCTIONS[1], FUNCTIONS[0], FUNCTIONS[2]]  # orders 2, 1, 2
+    embedded = EmbeddedACSF(("C", "H", "O"), 4.0, functions, channels=7)
+    for parameter in embedded.parameters():
+        torch.nn.init.normal_(parameter)
+    sums = embedded.fixed(graph)
+    embedded.fit_basis(sums)
+    x, e = embedded(graph).detach(), embedded.embedding.detach()
+    radial, angular = (embedded.contractions[order]().detach() for order in "12")
+    expected = torch.zeros_like(x)
+    for s in range(3):
+        expected[:, 0] += radial[0, 0] * e[s, 0] * sums[:, 6 + s]
+    pairs = [(s, t) for s in range(3) for t in range(s, 3)]
+    for c in range(1, 7):
+        for n, first in enumerate((0, 9)):
+            for p, (s, t) in enumerate(pairs):
+                expected[:, c] += angular[n, c - 1] * e[s, c] * e[t, c] * sums[:, first + p]
+    torch.testing.assert_close(x, expected)
+
+
+def test_channels_hold_what_the_functions_do(graph) -> None:
+    """As many channels as plain functions span the same space, in whatever order they come."""
+    functions = [FUNCTIONS[1], FUNCTIONS[0], FUNCTIONS[2]]
+    embedded = EmbeddedACSF(("C", "H", "O"), 4.0, functions, channels=16)
+    plain = embedded.fixed(graph)
+    embedded.fit_basis(plain)
+    x = embedded(graph).detach()
+    assert torch.linalg.matrix_rank(x) == torch.linalg.matrix_rank(plain)
+    coefficients = torch.linalg.lstsq(x, plain).solution
+    torch.testing.assert_close(x @ coefficients, plain)
+
+
+def test_extension_keeps_channels() -> None:
+    model = BPNN(EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, channels=6), (4,))
+    potential = Potential(model).eval()
+    methane = AtomicGraph.from_atoms(ase.build.molecule("CH4"), 4.0)
+    model.fit_features(model.fixed(methane), torch.tensor([0, 1, 1, 1, 1]))
+    longer = extend_species(potential, ("C", "H", "O"))
+    for name, value in potential(methane, stress=False).items():
+        torch.testing.assert_close(longer(methane, stress=False)[name], value)
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match="`functions` must not name elements"):
         EmbeddedACSF(("C", "H"), 4.0, [G2(eta=1.0, neighbors="C")])
     with pytest.raises(ValueError, match="`embedding_dim` must be a positive integer, got 0"):
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, embedding_dim=0)
+    with pytest.raises(ValueError, match="`channels` must be an integer, at least 2 here, got 1"):
+        EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, channels=1)
     with pytest.raises(ValueError, match="`init` must be one of"):
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, init="zeros")
     with pytest.raises(ValueError, match="`recipe` must be one of"):
