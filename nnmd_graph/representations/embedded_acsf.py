@@ -19,6 +19,9 @@ from nnmd_graph.representations.contraction import Contraction, start_of_channel
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
 INITIALIZATIONS = ("periodic_table", "random")
+CHANNEL_SPEED = 3.0
+"""Learning rate of channels by that of the net; rMD17 aspirin after 40 epochs, 75 channels: 56
+meV/Å with 1, 51 with 3, 53 with 10."""
 RADIAL_SHARE = 0.2
 """Part of the channels for radial functions: there are fewer of them, and one for each element."""
 NOBLE_GASES = [0, *(atomic_numbers[s] for s in ("He", "Ne", "Ar", "Kr", "Xe", "Rn", "Og"))]
@@ -100,6 +103,7 @@ class EmbeddedACSF(nn.Module):
         self.species, self.cutoff = self.fixed.species, self.fixed.cutoff
         self.embedding_dim, self.init, self.seed = int(embedding_dim), init, int(seed)
         self.channels = channels
+        self.learning_speed = 1.0 if channels is None else CHANNEL_SPEED
         start = torch.from_numpy(_start(self.species, self.embedding_dim, init, self.seed))
         start = start.to(torch.get_default_dtype())
         self._blocks = list(self._columns())

@@ -126,10 +126,18 @@ def frozen_parameters(potential: nn.Module, freeze: Sequence[str]) -> set[str]:
 
 
 def rate_factors(potential: nn.Module, learning_rates: Mapping[str, float]) -> dict[str, float]:
-    """Factor on the learning rate by parameter; where parts overlap the smaller one decides."""
+    """Factor on the learning rate by parameter; where parts overlap the smaller one decides.
+
+    A module that has a ``learning_speed`` multiplies the factors of its parameters by it.
+    """
     members = {part: parameters_of(potential, part) for part in learning_rates}
     largest_first = sorted(members, key=lambda part: -len(members[part]))
-    return {name: float(learning_rates[part]) for part in largest_first for name in members[part]}
+    factors = {n: float(learning_rates[part]) for part in largest_first for n in members[part]}
+    for name, module in potential.named_modules():
+        speed = float(getattr(module, "learning_speed", 1.0))
+        for parameter, _ in module.named_parameters(prefix=name) if speed != 1.0 else ():
+            factors[parameter] = speed * factors.get(parameter, 1.0)
+    return factors
 
 
 # -- start ----------------------------------------------------------------------------------------

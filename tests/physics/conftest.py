@@ -134,9 +134,13 @@ def bpnn_embedded(atoms: ase.Atoms, cutoff: float) -> Potential:
 
 
 def bpnn_shared(atoms: ase.Atoms, cutoff: float) -> Potential:
-    """One net for all elements, and an element that the structure lacks."""
-    functions = [G2(eta=0.5, r_s=1.0), G5(eta=0.1, zeta=3.0, lam=-1.0)]
-    embedded = EmbeddedACSF([*atoms.numbers, "Ag"], cutoff, functions, embedding_dim=3)
+    """One net for all elements, functions combined, and an element that the structure lacks."""
+    functions = [
+        G2(eta=0.5, r_s=1.0),
+        G5(eta=0.1, zeta=3.0, lam=-1.0),
+        G5(eta=0.2, zeta=1.0, lam=1.0),
+    ]
+    embedded = EmbeddedACSF([*atoms.numbers, "Ag"], cutoff, functions, channels=5)
     return made(BPNN(embedded, (10, 8), readout="shared"), atoms)
 
 

@@ -158,6 +158,14 @@ def test_gastegger2018_formulas(kind) -> None:
     assert functions[8:] == wanted
 
 
+def test_gastegger2018_shells_of_several_widths() -> None:
+    narrow, wide = (gastegger2018(5.0, num_radial=3, num_angular=n) for n in (4, 2))
+    assert gastegger2018(5.0, num_radial=3, num_angular=[4, 2]) == narrow + wide[3:]
+    assert gastegger2018(5.0, num_angular=[]) == gastegger2018(5.0, num_angular=0)
+    with pytest.raises(ValueError, match=r"`num_angular` at least 0.*got 12, \[4, -1\]"):
+        gastegger2018(5.0, num_angular=[4, -1])
+
+
 @pytest.mark.parametrize("r_min", [-0.1, 5.0, math.nan])
 def test_gastegger2018_first_shell_lies_inside(r_min: float) -> None:
     with pytest.raises(ValueError, match=r"`r_min` must lie in \[0, 5.0\) Å, got"):

@@ -277,6 +277,19 @@ def test_the_smaller_of_two_overlapping_parts_decides() -> None:
     assert layers == {0.1} and not any("readout" in name for name in factors)
 
 
+def test_parts_that_learn_faster() -> None:
+    functions = [G2(eta=1.0), G2(eta=2.0)]
+    potential = Potential(BPNN(EmbeddedACSF(("C", "H"), 4.0, functions, channels=2)))
+    own = "model.representation"
+    faster = {f"{own}.embedding": 3.0, f"{own}.contractions.1.mixing": 3.0}
+    assert rate_factors(potential, {}) == faster
+    factors = rate_factors(potential, {"embedding": 0.5, "readout": 0.1})
+    assert factors[f"{own}.embedding"] == 1.5
+    assert factors[f"{own}.contractions.1.mixing"] == 3.0
+    readout = {factor for name, factor in factors.items() if "readout" in name}
+    assert readout == {0.1}
+
+
 def test_slowed_parts_move_by_their_factor(fit: Fit) -> None:
     """The first step of Adam is the rate times the sign of the gradient, whatever its size."""
     settings: dict[str, Any] = {"max_epochs": 1, "batch_size": 8, "ema_decay": 0.0}
