@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-RIDGE = 0.3
+RIDGE = 0.01
 """Variance, in units of a function's, below which a direction of the functions counts as noise."""
 
 MIN_FUNCTIONS = 4

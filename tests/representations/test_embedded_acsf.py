@@ -137,9 +137,8 @@ def test_channels_hold_what_the_functions_do(graph) -> None:
     plain = embedded.fixed(graph)
     embedded.fit_basis(plain)
     x = embedded(graph).detach()
-    assert torch.linalg.matrix_rank(x) == torch.linalg.matrix_rank(plain)
-    coefficients = torch.linalg.lstsq(x, plain).solution
-    torch.testing.assert_close(x @ coefficients, plain)
+    projection = x @ torch.linalg.pinv(x, rtol=1e-12)
+    torch.testing.assert_close(projection @ plain, plain, rtol=1e-9, atol=1e-9)
 
 
 def test_extension_keeps_channels() -> None:
