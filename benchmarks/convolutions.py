@@ -30,6 +30,8 @@ from benchmarks.timing import HERE, clock, machine, markdown, measured_on, numbe
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from nnmd_graph import Potential
+
 CUTOFF = 5.0
 NUM_RBF = 20
 LAYERS = {"schnet": 6, "painn": 3}
@@ -52,6 +54,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--reference", type=Path, help="folder with the n2p2 cases")
     parser.add_argument("--schnetpack", action="store_true", help="beside SchNetPack's")
+    parser.add_argument("--compile", action="store_true", help="beside ours, compiled")
     parser.add_argument("--channels", type=int, default=128, help="width of the features")
     parser.add_argument("--rounds", type=int, default=30, help="evaluations of each, in turns")
     parser.add_argument("--output", type=Path, default=HERE / "runs" / "convolutions")
@@ -64,7 +67,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     atoms = water_box(arguments.reference)
-    makers = {"nnmd_graph": ours}
+    makers: dict[str, Callable[[Atoms, str, int], Evaluate]] = {"nnmd_graph": ours}
+    if arguments.compile:
+        makers["nnmd_graph, compiled"] = ours_compiled
     if arguments.schnetpack and find_spec("schnetpack") is None:
         print("schnetpack: not installed, left out")
     elif arguments.schnetpack:
@@ -103,18 +108,41 @@ def ours(atoms: Atoms, conv: str, channels: int) -> Evaluate:
     """From `ase.Atoms` to energy and forces with this package."""
     import torch
 
-    from nnmd_graph import GCNN, AtomicGraph, Potential
+    from nnmd_graph import AtomicGraph
 
-    model = GCNN(
-        set(atoms.numbers), CUTOFF, conv, LAYERS[conv], channels, NUM_RBF, radial="gaussian"
-    )
-    potential = Potential(model).float().eval().requires_grad_(False)
+    potential = untrained(atoms, conv, channels)
 
     def evaluate() -> Any:
         graph = AtomicGraph.from_atoms(atoms, CUTOFF, dtype=torch.float32)
         return potential(graph, stress=False)["forces"]
 
     return evaluate
+
+
+def ours_compiled(atoms: Atoms, conv: str, channels: int) -> Evaluate:
+    """The same, compiled as for `NNMDCalculator(compile=True)`."""
+    import torch
+
+    from nnmd_graph import AtomicGraph
+    from nnmd_graph.models.compiled import CompiledPotential
+
+    potential = CompiledPotential(untrained(atoms, conv, channels))
+
+    def evaluate() -> Any:
+        graph = AtomicGraph.from_atoms(atoms, CUTOFF, dtype=torch.float32)
+        return potential(potential.prepare(graph), stress=False)["forces"]
+
+    return evaluate
+
+
+def untrained(atoms: Atoms, conv: str, channels: int) -> Potential:
+    """Random weights."""
+    from nnmd_graph import GCNN, Potential
+
+    model = GCNN(
+        set(atoms.numbers), CUTOFF, conv, LAYERS[conv], channels, NUM_RBF, radial="gaussian"
+    )
+    return Potential(model).float().eval().requires_grad_(False)
 
 
 def schnetpack(atoms: Atoms, conv: str, channels: int) -> Evaluate:
@@ -182,7 +210,7 @@ def report(result: dict[str, Any]) -> str:
     rows = []
     for row in result["rows"]:
         time = row["us_per_atom"]
-        there = row["code"] == "nnmd_graph" and row["conv"] in theirs
+        there = row["code"] != "schnetpack" and row["conv"] in theirs
         ratio = f"{time / theirs[row['conv']]:.2f}" if there else "-"
         name = f"{row['conv']}, {row['layers']} x {result['channels']}"
         rows.append([name, row["code"], number(time), ratio])

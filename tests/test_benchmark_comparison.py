@@ -43,7 +43,14 @@ def test_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "file",
-    ["embedding.yaml", "transfer.yaml", "mlearn.yaml", "rmd17_tensornet.yaml", "rmd17_bpnn.yaml"],
+    [
+        "embedding.yaml",
+        "transfer.yaml",
+        "mlearn.yaml",
+        "rmd17_tensornet.yaml",
+        "rmd17_bpnn.yaml",
+        "mlearn_pool.yaml",
+    ],
 )
 def test_settings(file: str) -> None:
     values = yaml.safe_load((HERE / file).read_text(encoding="utf-8"))

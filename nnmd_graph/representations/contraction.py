@@ -7,7 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 RIDGE = 0.01
-"""Variance, in units of a function's, below which a direction of the functions counts as noise."""
+"""Variance, in units of a function's, below which a direction of the functions counts as noise.
+
+rMD17 aspirin after 40 epochs, 76 channels: 51 meV/Å with 0.3, 49 with 0.01."""
 
 MIN_FUNCTIONS = 4
 """Components of the functions that a direction of the elements gets, if there are so many."""
