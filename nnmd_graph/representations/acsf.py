@@ -71,6 +71,9 @@ class ACSF(nn.Module):
         fc = CutoffFunction(cutoff_function, float(inner_cutoff))
         self.cutoff_function, self.inner_cutoff = fc.name, fc.inner
         self.functions = self._expand(functions)
+        self._functions_of = {
+            z: tuple(f for f in self.functions if f.centre in (None, z)) for z in self.species
+        }
         self._sets = [FunctionSet(self.functions_of(z), self.species, fc) for z in self.species]
 
     @classmethod
@@ -117,7 +120,7 @@ class ACSF(nn.Module):
         if z not in self.species:
             names = [chemical_symbols[known] for known in self.species]
             raise ValueError(f"`element` must be one of {names}, got {element!r}; add it")
-        return tuple(f for f in self.functions if f.centre in (None, z))
+        return self._functions_of[z]
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""
