@@ -44,7 +44,7 @@ WARM_UP = 32
 LINUX = sys.platform == "linux"
 KB = 1e-3
 GB = 1e-9
-LACK_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")
+LACK_OF_MEMORY = ("allocate memory", "not enough memory", "bad_alloc")
 
 
 def main() -> None:
