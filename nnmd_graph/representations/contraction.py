@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from nnmd_graph.representations.scaling import whitening
+
 RIDGE = 0.01
 """Variance, in units of a function's, below which a direction of the functions counts as noise.
 
@@ -47,14 +49,8 @@ class Contraction(nn.Module):
         """Fit the basis to the sums of atoms of a training set; those over no neighbour are out."""
         rows = sums.transpose(1, 2).flatten(0, 1).double()
         rows = rows[(rows != 0.0).any(dim=1)]
-        if not len(rows):
-            return
-        sigma = (rows - rows.mean(0)).square().mean(0).sqrt()
-        sigma = torch.where(sigma <= 1e-6 * rows.abs().amax(0) + 1e-12, 1.0, sigma)
-        z = (rows - rows.mean(0)) / sigma
-        variance, axes = torch.linalg.eigh(z.T @ z / len(z))
-        matrix = axes / (variance.clamp(min=0.0) + RIDGE).sqrt() / sigma.unsqueeze(-1)
-        self.basis.copy_(matrix.flip(1))
+        if len(rows):
+            self.basis.copy_(whitening(rows, RIDGE)[1].flip(1))
 
 
 def start_of_channels(

@@ -149,7 +149,8 @@ class EmbeddedACSF(nn.Module):
     def fit_basis(self, sums: Float[Tensor, "N G"]) -> None:
         """Fit what combines functions to the sums that ``fixed`` gives for a training set."""
         for order, contraction in self.contractions.items():
-            contraction.fit(self._sums_of(order, sums))  # type: ignore[operator]  # a method
+            module: Any = contraction  # torch takes attributes of modules for tensors
+            module.fit(self._sums_of(order, sums))
 
     def _sums_of(self, order: str, sums: Tensor) -> Tensor:
         """Sums of functions of one order, [N, n, P]."""

@@ -12,6 +12,25 @@ from torch import Tensor, nn
 from nnmd_graph.nn.scatter import take
 
 
+def whitening(
+    rows: Float[Tensor, "N F"], ridge: float
+) -> tuple[Float[Tensor, " F"], Float[Tensor, "F F"]]:
+    """Mean and matrix of :class:`FeatureScaler`, the smallest principal component first, float64.
+
+    Args:
+        rows: Features of one or more atoms, float64.
+        ridge: Variance below which a direction counts as noise.
+    """
+    mean = rows.mean(0)
+    sigma = (rows - mean).square().mean(0).sqrt()
+    # A feature that does not vary says nothing: dividing would blow up its rounding noise.
+    constant = sigma <= 1e-6 * rows.abs().amax(0) + 1e-12
+    sigma = torch.where(constant, torch.ones_like(sigma), sigma)
+    z = (rows - mean) / sigma
+    variance, axes = torch.linalg.eigh(z.T @ z / len(z))
+    return mean, axes / (variance.clamp(min=0.0) + ridge).sqrt() / sigma.unsqueeze(-1)
+
+
 class FeatureScaler(nn.Module):
     r"""x' = ((x - mean_s) / sigma_s) U_s (Lambda_s + ridge)^(-1/2), s the element of the atom.
 
@@ -59,17 +78,7 @@ class FeatureScaler(nn.Module):
             rows = x[species_id == s].double()
             if not len(rows):
                 continue
-            mean = rows.mean(0)
-            sigma = (rows - mean).square().mean(0).sqrt()
-            # A feature that does not vary says nothing: dividing would blow up its rounding noise.
-            constant = sigma <= 1e-6 * rows.abs().amax(0) + 1e-12
-            sigma = torch.where(constant, torch.ones_like(sigma), sigma)
-            z = (rows - mean) / sigma
-            variance, axes = torch.linalg.eigh(z.T @ z / len(z))
-            self.mean[s] = mean
-            self.matrix[s] = (
-                axes / (variance.clamp(min=0.0) + self.ridge).sqrt() / sigma.unsqueeze(-1)
-            )
+            self.mean[s], self.matrix[s] = whitening(rows, self.ridge)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""
