@@ -24,6 +24,7 @@ CHANNEL_SPEED = 3.0
 meV/Å with 1, 51 with 3, 53 with 10."""
 RADIAL_SHARE = 0.2
 """Part of the channels for radial functions: there are fewer of them, and one for each element."""
+EMBEDDING_DIM = 8
 NOBLE_GASES = [0, *(atomic_numbers[s] for s in ("He", "Ne", "Ar", "Kr", "Xe", "Rn", "Og"))]
 
 
@@ -53,7 +54,7 @@ class EmbeddedACSF(nn.Module):
         species: Elements, symbols or atomic numbers.
         cutoff: Cutoff radius in Å.
         functions: Symmetry functions without ``neighbors``; None takes those of ``recipe``.
-        embedding_dim: D.
+        embedding_dim: D, 8 if neither it nor ``channels`` is given.
         channels: C, in place of D; a fifth of them are radial if there are angular functions too.
             None combines nothing.
         recipe: Name of an automatic set, see :mod:`nnmd_graph.representations.auto`.
@@ -67,7 +68,8 @@ class EmbeddedACSF(nn.Module):
         graph -> x [N, num_features], num_features = D len(functions), or C.
 
     Raises:
-        ValueError: If a function names its elements, or an argument is out of range.
+        ValueError: If a function names its elements, an argument is out of range, or both D and C
+            are given.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class EmbeddedACSF(nn.Module):
         cutoff: float,
         functions: Sequence[SymmetryFunction] | None = None,
         *,
-        embedding_dim: int = 8,
+        embedding_dim: int | None = None,
         channels: int | None = None,
         recipe: str = "gastegger2018",
         init: str = "periodic_table",
@@ -94,23 +96,34 @@ class EmbeddedACSF(nn.Module):
                 raise ValueError(
                     f"`functions` must not name elements or weights, got {f}; the embedding does"
                 )
-        if int(embedding_dim) != embedding_dim or embedding_dim < 1:
-            raise ValueError(f"`embedding_dim` must be a positive integer, got {embedding_dim}")
+        if embedding_dim is not None and channels is not None:
+            raise ValueError(
+                f"expected `embedding_dim` or `channels`, got {embedding_dim} and {channels}; with "
+                "`channels` the vectors have that many components"
+            )
+        dim = EMBEDDING_DIM if embedding_dim is None else embedding_dim
+        if int(dim) != dim or dim < 1:
+            raise ValueError(f"`embedding_dim` must be a positive integer, got {dim}")
         if init not in INITIALIZATIONS:
             raise ValueError(f"`init` must be one of {INITIALIZATIONS}, got {init!r}")
         self.functions = tuple(functions)
         self.fixed = ACSF(species, cutoff, self.functions, cutoff_function=cutoff_function)
         self.species, self.cutoff = self.fixed.species, self.fixed.cutoff
-        self.embedding_dim, self.init, self.seed = int(embedding_dim), init, int(seed)
+        self.init, self.seed = init, int(seed)
         self.channels = channels
         self.learning_speed = 1.0 if channels is None else CHANNEL_SPEED
-        start = torch.from_numpy(_start(self.species, self.embedding_dim, init, self.seed))
+        start = torch.from_numpy(_start(self.species, int(dim), init, self.seed))
         start = start.to(torch.get_default_dtype())
         self._blocks = list(self._columns())
         self.contractions = nn.ModuleDict()
         if channels is not None:
             start = self._contract(channels, start)
         self.embedding = nn.Parameter(start)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Components of an element's vector: D, or C."""
+        return self.embedding.shape[1]
 
     @property
     def num_features(self) -> int:
@@ -190,7 +203,7 @@ class EmbeddedACSF(nn.Module):
             "species": list(self.species),
             "cutoff": self.cutoff,
             "functions": [f.to_dict() for f in self.functions],
-            "embedding_dim": self.embedding_dim,
+            "embedding_dim": self.embedding_dim if self.channels is None else None,
             "channels": self.channels,
             "init": self.init,
             "cutoff_function": self.fixed.cutoff_function,
@@ -206,11 +219,10 @@ class EmbeddedACSF(nn.Module):
     def extra_repr(self) -> str:
         """Elements, cutoff and size for ``print``."""
         names = ", ".join(chemical_symbols[z] for z in self.species)
-        channels = "" if self.channels is None else f" in {self.channels} channels"
-        return (
-            f"{names}; cutoff={self.cutoff} Å; {len(self.functions)} functions of "
-            f"{self.embedding_dim} components{channels}"
-        )
+        size = f"of {self.embedding_dim} components"
+        if self.channels is not None:
+            size = f"in {self.channels} channels"
+        return f"{names}; cutoff={self.cutoff} Å; {len(self.functions)} functions {size}"
 
 
 def _start(species: tuple[int, ...], dim: int, init: str, seed: int) -> np.ndarray:

@@ -66,13 +66,15 @@ class RepresentationConfig(Section):
     cutoff_function: Annotated[str, one_of(sorted(CUTOFF_FUNCTIONS))] = Field(
         default="cosine", description="cosine or tanh3"
     )
-    embedding_dim: int = Field(
-        default=8, gt=0, description="components of an element's vector, of embedded_acsf"
+    embedding_dim: int | None = Field(
+        default=None,
+        gt=0,
+        description="components of an element's vector, of embedded_acsf; null: 8, or `channels`",
     )
     channels: int | None = Field(
         default=None,
         gt=1,
-        description="number of trainable combinations of functions, of embedded_acsf; none: the "
+        description="number of trainable combinations of functions, of embedded_acsf; null: the "
         "functions as they are",
     )
     init: Annotated[str, one_of(INITIALIZATIONS)] = Field(
@@ -89,6 +91,11 @@ class RepresentationConfig(Section):
                 raise ValueError(f"`options` of {self.recipe!r} are {known}, got {name!r}{hint}")
         for function in self.functions or ():
             from_dict(function)
+        if self.embedding_dim is not None and self.channels is not None:
+            raise ValueError(
+                f"expected `embedding_dim` or `channels`, got {self.embedding_dim} and "
+                f"{self.channels}; with `channels` the vectors have that many components"
+            )
         if self.name != "embedded_acsf":
             for name in ("embedding_dim", "channels", "init"):
                 if getattr(self, name) != type(self).model_fields[name].default:

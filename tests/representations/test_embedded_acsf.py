@@ -67,8 +67,8 @@ def test_vectors_have_gradients(graph) -> None:
     assert bool((embedded.embedding.grad.abs() > 0).all())
 
 
-@pytest.mark.parametrize("channels", [None, 4])
-def test_trained_with_sums_computed_once_as_without(tmp_path, channels: int | None) -> None:
+@pytest.mark.parametrize("size", [{"embedding_dim": 2}, {"channels": 4}])
+def test_trained_with_sums_computed_once_as_without(tmp_path, size: dict[str, int]) -> None:
     frames = []
     for n in range(6):
         atoms = ase.build.bulk("NaCl", "rocksalt", a=5.4, cubic=True)
@@ -79,7 +79,7 @@ def test_trained_with_sums_computed_once_as_without(tmp_path, channels: int | No
     train = AtomsDataset(frames, 4.0)
     weights = {}
     for precompute in (True, False):
-        embedded = EmbeddedACSF(("Na", "Cl"), 4.0, FUNCTIONS, embedding_dim=2, channels=channels)
+        embedded = EmbeddedACSF(("Na", "Cl"), 4.0, FUNCTIONS, **size)
         model = BPNN(embedded, (8,))
         potential = Potential(model)
         start = model.representation.embedding.detach().clone()
@@ -158,6 +158,8 @@ def test_bad_arguments() -> None:
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, embedding_dim=0)
     with pytest.raises(ValueError, match="`channels` must be an integer, at least 2 here, got 1"):
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, channels=1)
+    with pytest.raises(ValueError, match="expected `embedding_dim` or `channels`, got 8 and 20"):
+        EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, embedding_dim=8, channels=20)
     with pytest.raises(ValueError, match="`init` must be one of"):
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, init="zeros")
     with pytest.raises(ValueError, match="`recipe` must be one of"):

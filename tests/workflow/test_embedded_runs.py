@@ -53,6 +53,9 @@ def test_wrong_settings_are_named() -> None:
     wrong = {"model": {"representation": {"embedding_dim": 4}}}
     with pytest.raises(ValueError, match="`embedding_dim` belongs to embedded_acsf"):
         parse_config(wrong)
+    both = {"embedding_dim": 4, "channels": 20}
+    with pytest.raises(ValueError, match="expected `embedding_dim` or `channels`, got 4 and 20"):
+        parse_config({"model": {"name": "embedded", "representation": both}})
     with pytest.raises(ValueError, match="did you mean 'embedded'"):
         parse_config({"model": {"name": "embeded"}})
     with pytest.raises(ValueError, match="representation"):
