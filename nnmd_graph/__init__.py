@@ -19,6 +19,7 @@ from nnmd_graph.data.runner import read_runner, write_runner
 from nnmd_graph.evaluation.evaluate import evaluate
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.neighbors import radius_graph
+from nnmd_graph.models.committee import Committee
 from nnmd_graph.models.energy_model import BPNN, EnergyModel
 from nnmd_graph.models.gcnn import GCNN
 from nnmd_graph.models.potential import Potential
@@ -52,6 +53,7 @@ __all__ = [
     "GCNN",
     "AtomicGraph",
     "AtomsDataset",
+    "Committee",
     "EmbeddedACSF",
     "EnergyForcesLoss",
     "EnergyModel",

@@ -444,6 +444,17 @@ def test_evaluate_gives_the_numbers_of_the_run() -> None:
         assert second[key] == pytest.approx(first[key])
 
 
+def test_further_models_make_a_committee(model: Path) -> None:
+    Path("other.pt").write_bytes(model.read_bytes())
+    one = run("evaluate", model, "copper.extxyz")
+    arguments = ("copper.extxyz", "--committee", "other.pt", "--committee", model)
+    both = run("evaluate", model, *arguments)
+    row = next(line for line in one.splitlines() if "all" in line)
+    assert row in both
+    assert "4 atoms" in run("md", model, *arguments, "--steps", 2)
+    assert "does not exist" in fails("md", model, "copper.extxyz", "--committee", "none.pt")
+
+
 def test_md_prints_drift_and_temperature(model: Path) -> None:
     output = run("md", model, "copper.extxyz", "--steps", 20, "--repeat", 2, 1, 1)
     for text in ("8 atoms, NVE, 0.02 ps", "mean temperature", "energy drift", "meV/atom"):

@@ -16,11 +16,15 @@ from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.graph import AtomicGraph
-from nnmd_graph.models import ExtrapolationError, ExtrapolationReport, Potential
+from nnmd_graph.models import Committee, ExtrapolationError, ExtrapolationReport, Potential
 from nnmd_graph.models.compiled import CompiledPotential, why_not_compilable
 from nnmd_graph.models.extrapolation import counted, known_ranges, why_unknown
 
 EXTRAPOLATION = ("count", "warn", "error", "ignore")
+COMMITTEE_RANGE = (
+    "`extrapolation`: expected one potential, got a committee, which has no range of its own; see "
+    "`results['forces_uncertainty']`, or ask a member"
+)
 
 
 class NNMDCalculator(Calculator):
@@ -34,13 +38,14 @@ class NNMDCalculator(Calculator):
     Forces and stress come with every evaluation, whichever property is asked for.
 
     Args:
-        potential: a file written by `Potential.save`, or a `Potential`. The calculator works on
-            a copy of its own: training the potential further does not change it.
+        potential: a file written by `Potential.save`, a `Potential` or a `Committee`. The
+            calculator works on a copy of its own: training it further does not change that.
         device: where the model runs, "cpu" or "cuda".
         skin: extra radius of the neighbour list, Å. 0 makes a new list for every new structure.
         dtype: torch.float32 or torch.float64 (or their names); None keeps the potential's own.
         extrapolation: what to do when atoms leave the range of the training set: "count" (where
-            the potential knows that range), "warn" (once, and count), "error", or "ignore".
+            the potential knows that range, which a committee does not), "warn" (once, and count),
+            "error", or "ignore".
         max_extrapolations: largest sum of extrapolations (pairs of atom and function) over all
             evaluations before an error, as `maxew` in LAMMPS; None for no limit.
         compile: for long simulations: graph convolutions (with a shared readout) are compiled as
@@ -54,11 +59,12 @@ class NNMDCalculator(Calculator):
         graph: what was evaluated last; another object for each structure.
 
     Results: `energy` and `free_energy` (the same) eV; `energies` [N] eV; `forces` [N, 3] eV/Å;
-        `stress` [6] eV/Å^3, xx yy zz yz xz xy, tension positive. Arrays are float64 and new in
-        each call.
+        `stress` [6] eV/Å^3, xx yy zz yz xz xy, tension positive; of a committee also
+        `energy_uncertainty` eV and `forces_uncertainty` [N, 3] eV/Å, in `results`. Arrays are
+        float64 and new in each call.
 
     Raises:
-        TypeError: `potential` is neither a path nor a `Potential`.
+        TypeError: `potential` is neither a path, a `Potential` nor a `Committee`.
         FileNotFoundError: there is no such file.
         ValueError: negative `skin`, a `dtype` that is not floating point, a missing device, an
             unknown `extrapolation` or one that needs a range that the potential does not know; on
@@ -74,7 +80,7 @@ class NNMDCalculator(Calculator):
 
     def __init__(
         self,
-        potential: str | os.PathLike[str] | Potential,
+        potential: str | os.PathLike[str] | Potential | Committee,
         *,
         device: str | torch.device = "cpu",
         skin: float = 0.5,
@@ -89,8 +95,9 @@ class NNMDCalculator(Calculator):
         self.skin = float(skin)
         self.potential = _own_copy(potential, _checked_device(device), _checked_dtype(dtype))
         self._compiled: CompiledPotential | None = None
-        if compile and why_not_compilable(self.potential) is None:
-            self._compiled = CompiledPotential(self.potential)
+        one = self.potential if isinstance(self.potential, Potential) else None
+        if compile and one is not None and why_not_compilable(one) is None:
+            self._compiled = CompiledPotential(one)
         elif compile:
             self.potential.compile_sums()
         self.num_rebuilds = 0
@@ -139,6 +146,8 @@ class NNMDCalculator(Calculator):
             raise ValueError(
                 "`atoms`: expected a structure, got none yet; ask for its energy first"
             )
+        if isinstance(self.potential, Committee):
+            raise ValueError(COMMITTEE_RANGE)
         return self.potential.extrapolation(self.graph)
 
     def _evaluate(self, graph: AtomicGraph, has_volume: bool) -> Mapping[str, Any]:
@@ -228,20 +237,26 @@ def _results(output: Mapping[str, Any], has_volume: bool) -> dict[str, Any]:
     }
     if has_volume:
         results["stress"] = full_3x3_to_voigt_6_stress(arrays["stress"][0])
+    if "energy_uncertainty" in arrays:
+        results["energy_uncertainty"] = float(arrays["energy_uncertainty"][0])
+        results["forces_uncertainty"] = arrays["forces_uncertainty"]
     return results
 
 
 def _own_copy(
-    potential: str | os.PathLike[str] | Potential, device: torch.device, dtype: torch.dtype | None
-) -> Potential:
+    potential: str | os.PathLike[str] | Potential | Committee,
+    device: torch.device,
+    dtype: torch.dtype | None,
+) -> Potential | Committee:
     """A potential for evaluation only, in no way tied to the one that the user holds."""
-    if isinstance(potential, Potential):
+    own: Potential | Committee
+    if isinstance(potential, Potential | Committee):
         own = copy.deepcopy(potential).to(device)
     elif isinstance(potential, (str, os.PathLike)):
         own = Potential.load(potential, device=device)
     else:
         raise TypeError(
-            "`potential`: expected the path of a saved potential or a Potential, got "
+            "`potential`: expected the path of a saved potential, a Potential or a Committee, got "
             f"{type(potential).__name__}; wrap a model as Potential(model)"
         )
     if dtype is not None:
@@ -253,7 +268,7 @@ def _in_short(report: ExtrapolationReport) -> str:
     return f"{report.summary()}, the worst: {report.worst(1)[0]}"
 
 
-def _checked_extrapolation(potential: Potential, wanted: str, limit: int | None) -> str:
+def _checked_extrapolation(potential: Potential | Committee, wanted: str, limit: int | None) -> str:
     """What to do about extrapolation; nothing where it cannot be known and need not be."""
     if wanted not in EXTRAPOLATION:
         raise ValueError(
@@ -265,6 +280,10 @@ def _checked_extrapolation(potential: Potential, wanted: str, limit: int | None)
             "`max_extrapolations`: expected an integer >= 0 and `extrapolation` that is not "
             f"'ignore', got {limit!r} and {wanted!r}; None is no limit"
         )
+    if isinstance(potential, Committee):
+        if wanted not in ("count", "ignore") or limit is not None:
+            raise ValueError(COMMITTEE_RANGE)
+        return "ignore"
     if wanted == "count" and limit is None and why_unknown(potential.model) is not None:
         return "ignore"
     if wanted != "ignore":

@@ -19,10 +19,11 @@ from nnmd_graph.cli.options import (
     Device,
     EnergyKey,
     ForcesKey,
+    Members,
     ModelFile,
     Overwrite,
     StressKey,
-    load_potential,
+    load_committee,
     read_dataset,
 )
 from nnmd_graph.evaluation import Metrics, error_histogram, parity, predict, write_report
@@ -41,6 +42,7 @@ def evaluate(
         str | None, typer.Option(help="Errors for each value of a key of atoms.info too.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Structures at once.")] = None,
+    committee: Members = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     energy_key: EnergyKey = None,
@@ -55,7 +57,7 @@ def evaluate(
             "them (`--overwrite`) or name another folder (`--output`)"
         )
     progress = is_terminal()
-    potential = load_potential(model, device)
+    potential = load_committee(model, committee, device)
     keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
     dataset = read_dataset(data, potential, keys, progress)
     predictions = predict(
@@ -78,7 +80,10 @@ def evaluate(
         title="Evaluation report",
         metrics={files: metrics},
         figures=figures | {"Errors": output / "errors.png"},
-        facts={"model": shown(model), "data": files},
+        facts={
+            "model": ", ".join(shown(path) for path in (model, *(committee or ()))),
+            "data": files,
+        },
     )
     print_facts(
         {

@@ -9,7 +9,7 @@ import typer
 from ase import Atoms
 
 from nnmd_graph.cli.console import is_terminal, print_facts, shown
-from nnmd_graph.cli.options import Device, ModelFile, Overwrite, Seed, load_potential
+from nnmd_graph.cli.options import Device, Members, ModelFile, Overwrite, Seed, load_committee
 from nnmd_graph.data import read_frames
 from nnmd_graph.workflow import MDResult, run_md
 
@@ -43,12 +43,13 @@ def md(
     compile: Annotated[
         bool, typer.Option(help="Compile the potential, for long runs; needs a C++ compiler.")
     ] = False,
+    committee: Members = None,
     seed: Seed = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Run molecular dynamics from a structure, and measure how well it conserves energy."""
-    potential = load_potential(model, device)
+    potential = load_committee(model, committee, device)
     atoms = _start(start, index, repeat)
     result = run_md(
         potential,

@@ -11,11 +11,15 @@ import typer
 from ase.data import chemical_symbols
 
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.models import Potential
+from nnmd_graph.models import Committee, Potential
 from nnmd_graph.workflow.building import find_device
 
 ModelFile = Annotated[
     Path, typer.Argument(help="A model file, or the folder of a run.", show_default=False)
+]
+Members = Annotated[
+    list[Path] | None,
+    typer.Option("--committee", help="A further model; the mean of all is taken. Repeatable."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
@@ -44,8 +48,15 @@ def load_potential(path: Path, device: str) -> Potential:
     return Potential.load(model_file(path), device=find_device(device))
 
 
+def load_committee(path: Path, more: Sequence[Path] | None, device: str) -> Potential | Committee:
+    """Read a model onto a device, and with further ones as a committee."""
+    if not more:
+        return load_potential(path, device)
+    return Committee.load([model_file(file) for file in (path, *more)], find_device(device))
+
+
 def read_dataset(
-    files: Sequence[Path], potential: Potential, keys: dict[str, Any], progress: bool
+    files: Sequence[Path], potential: Potential | Committee, keys: dict[str, Any], progress: bool
 ) -> AtomsDataset:
     """Read structures for a potential.
 

@@ -18,7 +18,7 @@ from nnmd_graph.evaluation.batching import BatchSampler
 from nnmd_graph.evaluation.metrics import Metrics, check_labelled
 from nnmd_graph.evaluation.predictions import Array, Predictions
 from nnmd_graph.graph import AtomicGraph, volume
-from nnmd_graph.models import ExtrapolationReport, Potential
+from nnmd_graph.models import Committee, ExtrapolationReport, Potential
 from nnmd_graph.models.extrapolation import reported, why_unknown
 
 NO_GROUP = "(none)"
@@ -26,7 +26,7 @@ NO_GROUP = "(none)"
 
 
 def evaluate(
-    potential: Potential,
+    potential: Potential | Committee,
     dataset: AtomsDataset | Sequence[AtomicGraph],
     *,
     batch_size: int | None = None,
@@ -41,7 +41,7 @@ def evaluate(
     The sums run in float64.
 
     Args:
-        potential: the model; it is left as it was (device, dtype, training mode).
+        potential: the model, or a committee; it is left as it was (device, dtype, training mode).
         dataset: an `AtomsDataset`, or graphs made with a cutoff that is not below the potential's.
         batch_size: structures at once; None fills batches up to a size that fits the memory.
         device: where to compute; None for where the potential is.
@@ -64,7 +64,7 @@ def evaluate(
 
 
 def predict(
-    potential: Potential,
+    potential: Potential | Committee,
     dataset: AtomsDataset | Sequence[AtomicGraph],
     *,
     batch_size: int | None = None,
@@ -80,7 +80,7 @@ def predict(
 
 
 def _predict(
-    potential: Potential,
+    potential: Potential | Committee,
     dataset: AtomsDataset | Sequence[AtomicGraph],
     batch_size: int | None,
     device: str | torch.device | None,
@@ -129,7 +129,7 @@ def _predict(
 
 
 def _predict_batch(
-    potential: Potential, batch: Any, only_labelled: bool
+    potential: Potential | Committee, batch: Any, only_labelled: bool
 ) -> tuple[dict[str, Array], ExtrapolationReport | None]:
     """Predictions of one batch in float64, NaN for what was not computed, and extrapolation."""
     asked = {
@@ -137,7 +137,7 @@ def _predict_batch(
         for name in ("forces", "stress")
     }
     report = None
-    if why_unknown(potential.model) is None:
+    if isinstance(potential, Potential) and why_unknown(potential.model) is None:
         output, report = reported(potential, batch, **asked)
     else:
         output = potential(batch, **asked)
@@ -182,7 +182,9 @@ def _group_names(dataset: Any, key: str) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _ready(potential: Potential, device: str | torch.device | None) -> Iterator[Potential]:
+def _ready(
+    potential: Potential | Committee, device: str | torch.device | None
+) -> Iterator[Potential | Committee]:
     """The potential in evaluation mode on `device`; the one given gets its modes back."""
     if device is not None and torch.device(device) != potential.device:
         potential = copy.deepcopy(potential).to(device)

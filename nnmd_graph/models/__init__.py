@@ -1,5 +1,6 @@
 """Models: a representation and a readout make an energy; a potential adds forces and stress."""
 
+from nnmd_graph.models.committee import Committee
 from nnmd_graph.models.energy_model import BPNN, EnergyModel
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.models.extrapolation import (
@@ -13,6 +14,7 @@ from nnmd_graph.models.potential import Potential
 __all__ = [
     "BPNN",
     "GCNN",
+    "Committee",
     "EnergyModel",
     "Extrapolation",
     "ExtrapolationError",

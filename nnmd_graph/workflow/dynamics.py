@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from nnmd_graph.calculators import NNMDCalculator
 from nnmd_graph.data.progress import track
 from nnmd_graph.evaluation import energy_drift
-from nnmd_graph.models import ExtrapolationError, Potential
+from nnmd_graph.models import Committee, ExtrapolationError, Potential
 from nnmd_graph.units import MEV
 
 COLUMNS = (
@@ -101,7 +101,7 @@ class MDResult:
 
 
 def run_md(
-    potential: Potential | str | os.PathLike[str],
+    potential: Potential | Committee | str | os.PathLike[str],
     atoms: Atoms,
     *,
     temperature: float = 300.0,
@@ -124,7 +124,7 @@ def run_md(
     potential energy, so it ends near half of the temperature. NVT is Langevin dynamics.
 
     Args:
-        potential: the model or its file.
+        potential: the model, a committee or a file.
         atoms: where to start; it is copied.
         temperature: K.
         steps: number of steps.

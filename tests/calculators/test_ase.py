@@ -20,7 +20,7 @@ from ase.optimize import FIRE
 
 from nnmd_graph.calculators import NNMDCalculator
 from nnmd_graph.graph import AtomicGraph
-from nnmd_graph.models import Potential
+from nnmd_graph.models import Committee, Potential
 
 MakePotential = Callable[..., Potential]
 
@@ -434,3 +434,31 @@ def test_bad_sources(make_potential: MakePotential, tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="`device`.*cuda"):
             NNMDCalculator(make_potential("Cu"), device="cuda")
+
+
+# -- committees -------------------------------------------------------------------------------
+
+
+def test_a_committee_tells_its_uncertainty(make_potential: MakePotential, tmp_path: Path) -> None:
+    members = [make_potential("Cu"), make_potential("Cu")]
+    for weight in members[1].parameters():
+        weight.data.mul_(1.1)
+    atoms = copper()
+    forces = []
+    for member in members:
+        atoms.calc = NNMDCalculator(member)
+        forces.append(atoms.get_forces())
+    atoms.calc = NNMDCalculator(Committee(members), compile=True)
+    np.testing.assert_allclose(atoms.get_forces(), np.mean(forces, axis=0), rtol=1e-6, atol=1e-9)
+    spread = atoms.calc.results["forces_uncertainty"]
+    np.testing.assert_allclose(spread, np.std(forces, axis=0), rtol=1e-5, atol=1e-8)
+    assert atoms.calc.results["energy_uncertainty"] > 0.0
+    for name in ("a.traj", "a.extxyz"):
+        ase.io.write(tmp_path / name, atoms)
+        np.testing.assert_allclose(
+            ase.io.read(tmp_path / name).get_forces(), np.mean(forces, axis=0), rtol=1e-6, atol=1e-7
+        )
+    with pytest.raises(ValueError, match="expected one potential, got a committee"):
+        atoms.calc.extrapolation()
+    with pytest.raises(ValueError, match="expected one potential, got a committee"):
+        NNMDCalculator(Committee(members), extrapolation="error")
