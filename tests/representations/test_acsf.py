@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 
 import ase
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from nnmd_graph.representations import ACSF, G1, G2, G4, G5
-from nnmd_graph.representations.auto import RECIPES, gastegger2018, imbalzano2018
+from nnmd_graph.representations.auto import RECIPES, gastegger2018, imbalzano2018, pool
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction
 
 H2O = ("H", "O")
@@ -164,6 +165,19 @@ def test_gastegger2018_shells_of_several_widths() -> None:
     assert gastegger2018(5.0, num_angular=[]) == gastegger2018(5.0, num_angular=0)
     with pytest.raises(ValueError, match=r"`num_angular` at least 0.*got 12, \[4, -1\]"):
         gastegger2018(5.0, num_angular=[4, -1])
+
+
+def test_pool_takes_resolutions() -> None:
+    assert pool(5.0, num_angular=[4, 2]) == pool(5.0)
+    shells = pool(5.0, num_radial=2, num_angular=[6, 4, 3, 1], zeta=[1.0])
+    count = Counter(type(f) for f in shells)
+    assert count == {G2: 3, G5: 2 * (6 + 4 + 3 + 1), G4: 2 * (3 + 1)}
+    wide = pool(5.0, num_radial=2, num_angular=[3, 1], zeta=[1.0], angular="G5")
+    assert Counter(type(f) for f in wide) == {G2: 3, G5: 2 * 4}
+    with pytest.raises(ValueError, match=r"`num_angular` at least 0.*got 16, \[4, -1\]"):
+        pool(5.0, num_angular=[4, -1])
+    with pytest.raises(ValueError, match=r"`num_angular` at least 0.*got 16, \[\]"):
+        pool(5.0, num_angular=[])
 
 
 @pytest.mark.parametrize("r_min", [-0.1, 5.0, math.nan])

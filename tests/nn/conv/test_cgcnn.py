@@ -20,6 +20,15 @@ def test_against_a_loop(x: Tensor, pairs: dict[str, Tensor], edges: dict[str, Te
     torch.testing.assert_close(out, expected)
 
 
+def test_before_training_few_messages_pass(float64: None) -> None:
+    """Sums over 30 neighbours stay small through the layers; with open gates they do not."""
+    x = torch.randn(31, 64)
+    pairs = torch.stack([torch.arange(1, 31), torch.zeros(30, dtype=torch.long)])
+    for _ in range(3):
+        x = CGCNNConv(64, 8)(x, pairs, 0.3 * torch.rand(30, 8), torch.rand(30))
+    assert float(x[0].detach().square().mean().sqrt()) < 20.0
+
+
 def test_the_same_as_cgconv_of_pyg(
     x: Tensor, pairs: dict[str, Tensor], edges: dict[str, Tensor]
 ) -> None:
