@@ -87,18 +87,19 @@ def settings_of_model(potential: Potential) -> dict[str, Any]:
         fixed = base.fixed if isinstance(base, EmbeddedACSF) else base
         found["representation.cutoff_function"] = fixed.cutoff_function
         if isinstance(base, EmbeddedACSF):
-            found["representation.embedding_dim"] = base.embedding_dim
+            dim = base.embedding_dim if base.channels is None else None  # one of the two, as given
+            found |= {"representation.embedding_dim": dim, "representation.channels": base.channels}
     return found
 
 
 def _check_same_model(config: Config, init: Potential) -> None:
-    """Refuse settings of the model that are given and are not those of the file."""
+    """Refuse settings of the model that are given and are not those of the file; null says none."""
     given = dict(_flat(config.model.model_dump(exclude_unset=True)))
     there = settings_of_model(init)
     different = [
         f"`model.{key}` is {there[key]!r} there, and {value!r} here"
         for key, value in given.items()
-        if key in there and there[key] != value
+        if key in there and value is not None and there[key] != value
     ]
     if not different and any(key in given for key in FUNCTION_KEYS):
         different = _function_difference(config, init)
