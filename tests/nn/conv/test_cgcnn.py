@@ -34,7 +34,7 @@ def test_sums_over_neighbors_stay_small(float64: None) -> None:
 def test_the_same_as_cgconv_of_pyg(
     x: Tensor, pairs: dict[str, Tensor], edges: dict[str, Tensor]
 ) -> None:
-    """Where the envelope is one, with the same weights; PyG's core is ln 2 where its net is zero."""
+    """Where the envelope is one, same weights; PyG's core is ln 2 where its net is zero."""
     width, num_rbf = x.shape[1], pairs["edge_attr"].shape[1]
     conv, other = CGCNNConv(width, num_rbf), CGConv(width, num_rbf)
     with torch.no_grad():
