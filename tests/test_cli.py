@@ -450,7 +450,7 @@ def test_further_models_make_a_committee(model: Path) -> None:
     arguments = ("copper.extxyz", "--committee", "other.pt", "--committee", model)
     both = run("evaluate", model, *arguments)
     row = next(line for line in one.splitlines() if "all" in line)
-    assert row in both
+    assert row in both and "spread of the committee (RMS): energy 0" in both
     assert "4 atoms" in run("md", model, *arguments, "--steps", 2)
     assert "does not exist" in fails("md", model, "copper.extxyz", "--committee", "none.pt")
 

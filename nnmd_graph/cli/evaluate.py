@@ -66,7 +66,7 @@ def evaluate(
     metrics = Metrics.of(predictions)
     print_metrics({"all": metrics} | metrics.get("groups", {}))
     print_elements(metrics)
-    print_line(metrics.extrapolation())
+    print_line(metrics.uncertainty() or metrics.extrapolation())
     if output is None:
         return
     metrics.write(output / "metrics.json")

@@ -125,6 +125,7 @@ def _predict(
         stress_pred=np.where(has_volume, predicted["stress"], np.nan),
         groups=names,
         extrapolation=ExtrapolationReport.joined(outside) if outside else None,
+        **_uncertainties(predicted, num_atoms),
     )
 
 
@@ -144,7 +145,22 @@ def _predict_batch(
     arrays = {"energy": _float64(output["energy"])}
     for name, shape in (("forces", (batch.num_nodes, 3)), ("stress", (batch.num_graphs, 3, 3))):
         arrays[name] = _float64(output[name]) if asked[name] else np.full(shape, np.nan)
+    if isinstance(potential, Committee):
+        arrays["energy_uncertainty"] = _float64(output["energy_uncertainty"])
+        missing = np.full((batch.num_nodes, 3), np.nan)
+        found = _float64(output["forces_uncertainty"]) if asked["forces"] else missing
+        arrays["forces_uncertainty"] = found
     return arrays, report
+
+
+def _uncertainties(predicted: dict[str, Array], num_atoms: Array) -> dict[str, Array]:
+    """What committees say beside their means, the energy per atom."""
+    if "energy_uncertainty" not in predicted:
+        return {}
+    return {
+        "energy_uncertainty": predicted["energy_uncertainty"] / num_atoms,
+        "forces_uncertainty": predicted["forces_uncertainty"],
+    }
 
 
 def _references(dataset: AtomsDataset | Sequence[AtomicGraph]) -> dict[str, Any]:

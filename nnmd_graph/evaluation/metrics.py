@@ -35,6 +35,10 @@ class Metrics(dict[str, Any]):
         num_extrapolations: pairs of atom and function outside the range of the training set, with
             num_extrapolating_atoms, num_extrapolating_structures and (not for groups)
             worst_extrapolations, a list of dicts; no keys where the range is unknown.
+        energy_uncertainty, forces_uncertainty: root mean square of a committee's standard
+            deviations, meV/atom and meV/Å; only of committees.
+        uncertainty_correlation: rank correlation (Spearman) of the length of an atom's force error
+            with that of its uncertainty: 1 where the most uncertain atom has the largest error.
     """
 
     @classmethod
@@ -72,6 +76,7 @@ class Metrics(dict[str, Any]):
         metrics["num_atoms"] = len(predictions.z)
         if predictions.extrapolation is not None:
             metrics |= _extrapolation_counts(predictions.extrapolation)
+        metrics |= _uncertainty(predictions)
         return metrics
 
     def _add(self, kind: str, element: str, error: Array) -> None:
@@ -107,6 +112,8 @@ class Metrics(dict[str, Any]):
         lines.append(f"{self['num_structures']} structures, {self['num_atoms']} atoms")
         if "num_extrapolations" in self:
             lines.append(self.extrapolation())
+        if "energy_uncertainty" in self:
+            lines.append(self.uncertainty())
         if "groups" in self:
             lines += ["", *_group_table(self["groups"])]
         return "\n".join(lines)
@@ -123,11 +130,41 @@ class Metrics(dict[str, Any]):
             "training set"
         )
 
+    def uncertainty(self) -> str:
+        """How far the members of a committee disagree, in one line; nothing for one potential."""
+        if "energy_uncertainty" not in self:
+            return ""
+        parts = [f"energy {number(self['energy_uncertainty'])} meV/atom"]
+        if "forces_uncertainty" in self:
+            parts.append(f"forces {number(self['forces_uncertainty'])} meV/Å")
+        line = f"spread of the committee (RMS): {', '.join(parts)}"
+        if "uncertainty_correlation" in self:
+            line += f"; rank correlation with force errors {self['uncertainty_correlation']:.2f}"
+        return line
+
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the numbers as JSON."""
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(self, indent=2) + "\n", encoding="utf-8")
         return Path(path)
+
+
+def _uncertainty(predictions: Predictions) -> dict[str, float]:
+    """Keys of :class:`Metrics` that only committees have."""
+    energy, forces = predictions.energy_uncertainty, predictions.forces_uncertainty
+    if energy is None or forces is None:
+        return {}
+    found = {"energy_uncertainty": float(np.sqrt((energy**2).mean()) / MEV)}
+    known = np.isfinite(forces).all(axis=1)
+    if known.any():
+        found["forces_uncertainty"] = float(np.sqrt((forces[known] ** 2).mean()) / MEV)
+    error = np.linalg.norm(predictions.forces_pred - predictions.forces_ref, axis=1)
+    spread = np.linalg.norm(forces, axis=1)
+    both = np.isfinite(error) & np.isfinite(spread)
+    if both.sum() > 2 and np.ptp(error[both]) > 0 and np.ptp(spread[both]) > 0:
+        ranks = [np.argsort(np.argsort(values[both])) for values in (error, spread)]
+        found["uncertainty_correlation"] = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    return found
 
 
 def _extrapolation_counts(report: ExtrapolationReport) -> dict[str, int]:

@@ -27,7 +27,9 @@ class Predictions:
     Shapes:
         num_atoms [B], z [N]; energy_* [B] eV/atom; forces_* [N, 3] eV/Å; stress_* [B, 3, 3]
         eV/Å^3, tension positive; groups: a name for each structure, or None; extrapolation: what
-        lies outside the range of the training set, or None where that is unknown.
+        lies outside the range of the training set, or None where that is unknown;
+        energy_uncertainty [B] eV/atom, forces_uncertainty [N, 3] eV/Å: standard deviations of the
+        members of a committee, None of one potential.
     """
 
     num_atoms: NDArray[np.int64]
@@ -40,6 +42,8 @@ class Predictions:
     stress_pred: Array
     groups: tuple[str, ...] | None = None
     extrapolation: ExtrapolationReport | None = None
+    energy_uncertainty: Array | None = None
+    forces_uncertainty: Array | None = None
 
     @property
     def structure(self) -> NDArray[np.int64]:
@@ -53,11 +57,12 @@ class Predictions:
             raise ValueError(f"`group`: expected one of {known}, got {group!r}")
         chosen = np.array([name == group for name in self.groups])
         atoms = chosen[self.structure]
-        per_atom = ("z", "forces_ref", "forces_pred")
+        per_atom = ("z", "forces_ref", "forces_pred", "forces_uncertainty")
         arrays = {
             field.name: getattr(self, field.name)[atoms if field.name in per_atom else chosen]
             for field in fields(self)
             if field.name not in ("groups", "extrapolation")
+            and getattr(self, field.name) is not None
         }
         outside = self.extrapolation
         return Predictions(
@@ -71,7 +76,7 @@ class Predictions:
 
         The keys are predicted_energy (eV, of the whole structure), predicted_forces,
         predicted_stress, and reference_* for the labels: no program takes one of them for DFT
-        data by itself.
+        data by itself. A committee adds energy_uncertainty (eV) and forces_uncertainty.
 
         Args:
             path: file to write; with the ending .gz it is compressed.
@@ -106,4 +111,8 @@ class Predictions:
                 atoms.arrays[f"{prefix}_forces"] = forces
             if np.isfinite(stress).all():
                 atoms.info[f"{prefix}_stress"] = stress
+        if self.energy_uncertainty is not None:
+            atoms.info["energy_uncertainty"] = float(self.energy_uncertainty[index] * len(atoms))
+        if self.forces_uncertainty is not None and np.isfinite(self.forces_uncertainty[rows]).all():
+            atoms.arrays["forces_uncertainty"] = self.forces_uncertainty[rows]
         return atoms

@@ -118,6 +118,8 @@ def _errors(metrics: Metrics) -> str:
     if "num_extrapolations" in metrics:
         table += f"<p>{html.escape(metrics.extrapolation())}</p>"
         table += _extrapolation_table(metrics.get("worst_extrapolations", []))
+    if "energy_uncertainty" in metrics:
+        table += f"<p>{html.escape(metrics.uncertainty())}</p>"
     return f"<p>{size}</p>{table}"
 
 

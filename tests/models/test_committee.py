@@ -1,13 +1,18 @@
 """Committees: means, spreads, and what does not fit together."""
 
+from pathlib import Path
+
+import ase.io
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from scipy.stats import spearmanr
 from torch_geometric.data import Batch
 
 import nnmd_graph as ng
+from nnmd_graph.evaluation import predict
 from nnmd_graph.models import GCNN, Committee, Potential
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -96,3 +101,40 @@ def test_evaluation_is_that_of_the_mean(committee: Committee, water: Atoms) -> N
     error = committee(dataset[0])["forces"].abs().mean()
     assert metrics["forces_mae"] == pytest.approx(1000.0 * float(error))
     assert all(not potential.training for potential in committee.members)
+
+
+def test_evaluation_tells_the_spread_of_the_members(
+    committee: Committee, water: Atoms, tmp_path: Path
+) -> None:
+    frames = [water.copy() for _ in range(3)]
+    for n, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=n)
+        atoms.info["kind"] = f"{n}"
+        forces = np.random.default_rng(n).normal(size=(3, 3))
+        atoms.calc = SinglePointCalculator(atoms, energy=-2000.0, forces=forces)
+    dataset = ng.AtomsDataset(frames, committee.cutoff, dtype=torch.float64)
+    predictions = predict(committee, dataset, groups="kind")
+    each = [predict(potential, dataset) for potential in committee.members]
+    forces = np.array([p.forces_pred for p in each]).std(axis=0)
+    energy = np.array([p.energy_pred for p in each]).std(axis=0)
+    np.testing.assert_allclose(predictions.forces_uncertainty, forces, rtol=1e-9)
+    np.testing.assert_allclose(predictions.energy_uncertainty, energy, rtol=1e-7)
+
+    metrics = ng.evaluate(committee, dataset, groups="kind")
+    rms = 1000.0 * np.sqrt((forces**2).mean())
+    assert metrics["forces_uncertainty"] == pytest.approx(rms)
+    assert metrics["energy_uncertainty"] == pytest.approx(1000.0 * np.sqrt((energy**2).mean()))
+    error = predictions.forces_pred - predictions.forces_ref
+    pairs = [np.linalg.norm(values, axis=1) for values in (error, forces)]
+    expected = spearmanr(*pairs).statistic
+    assert metrics["uncertainty_correlation"] == pytest.approx(expected)
+    assert "spread of the committee (RMS): energy" in str(metrics)
+    one = metrics["groups"]["1"]
+    assert one["forces_uncertainty"] == pytest.approx(1000.0 * np.sqrt((forces[3:6] ** 2).mean()))
+
+    predictions.write(tmp_path / "predictions.extxyz", dataset.frames)
+    written = ase.io.read(tmp_path / "predictions.extxyz", ":")
+    np.testing.assert_allclose(written[2].arrays["forces_uncertainty"], forces[6:], atol=1e-7)
+    assert written[2].info["energy_uncertainty"] == pytest.approx(3 * energy[2])
+    alone = ng.evaluate(committee.members[0], dataset)
+    assert "forces_uncertainty" not in alone and "spread" not in str(alone)
