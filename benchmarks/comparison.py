@@ -43,23 +43,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared/data")
     parser.add_argument("--output", type=Path, default=HERE / "runs" / "comparison")
     parser.add_argument("--only", nargs="+", help="train these models only")
+    parser.add_argument("--seeds", type=int, nargs="+", help="in place of those of the config")
     parser.add_argument("--table", action="store_true", help="write benchmarks/README.md")
     arguments = parser.parse_args()
     for name in arguments.sets:
         print(ng.compare(
-            settings(name, arguments.data), output=arguments.output / name, only=arguments.only,
-            resume=True, say=print,
+            settings(name, arguments.data, arguments.seeds), output=arguments.output / name,
+            only=arguments.only, resume=True, say=print,
         ))  # fmt: skip
     if arguments.table:
         write_table(arguments.output)
 
 
-def settings(name: str, data: Path) -> dict[str, Any]:
-    """The protocol of a set, with the names of its files."""
+def settings(name: str, data: Path, seeds: list[int] | None = None) -> dict[str, Any]:
+    """The protocol of a set, with the names of its files and, if given, other seeds."""
     kind = SETS[name]
     values: dict[str, Any] = yaml.safe_load((HERE / f"comparison_{kind}.yaml").read_text())
     files = {part: str(data / kind / f"{name}_{part}.extxyz.gz") for part in ("train", "test")}
-    return values | {"data": values["data"] | files}
+    chosen = {} if seeds is None else {"seeds": seeds}
+    return values | {"data": values["data"] | files} | chosen
 
 
 def write_table(output: Path) -> None:
