@@ -20,6 +20,8 @@ from nnmd_graph.models.padding import Padding
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.loss import EnergyForcesLoss
 
+ENERGY_WEIGHT = "energy_weight"
+
 Step = Callable[[list[Tensor], dict[str, Tensor]], list[Tensor]]
 
 
@@ -70,9 +72,15 @@ class CompiledStep:
         self.padding = Padding(potential.species, potential.cutoff, graphs, batch_size)
         self._step: Step | None = None
 
-    def __call__(self, batch: AtomicGraph) -> Tensor:
-        """Loss of a batch; the gradients of all parameters are set, not added to."""
+    def __call__(self, batch: AtomicGraph, energy: float | None = None) -> Tensor:
+        """Loss of a batch; the gradients of all parameters are set, not added to.
+
+        The gradients have the weight ``energy`` of the energy, if it is given.
+        """
+        energy = self.loss.weights["energy"] if energy is None else energy
         fields = self.padding(batch)
+        # A tensor: a number would be compiled in. Energies are float64 always.
+        fields[ENERGY_WEIGHT] = torch.tensor(energy, dtype=torch.float64, device=batch.pos.device)
         parameters = dict(self.potential.named_parameters())
         weights = [parameters[name] for name in self.names]
         plain = [weight.detach() for weight in weights]
@@ -88,11 +96,12 @@ class CompiledStep:
 
         Args:
             weights: Values of the parameters.
-            fields: A batch, made by the padding.
+            fields: A batch, made by the padding, and the weight of the energy.
         """
         graph = AtomicGraph()
         for name, value in fields.items():
-            graph[name] = value
+            if name != ENERGY_WEIGHT:
+                graph[name] = value
         leaves = [weight.detach().requires_grad_() for weight in weights]
         with torch.enable_grad():
             out = torch.func.functional_call(
@@ -101,8 +110,8 @@ class CompiledStep:
                 (graph,),
                 {"forces": self.loss.wants("forces"), "stress": False},
             )
-            loss = self.loss.of_step(out, graph)
-            gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+            descended, loss = self.loss.of_step(out, graph, fields[ENERGY_WEIGHT])
+            gradients = torch.autograd.grad(descended, leaves, allow_unused=True)
         return [loss.detach()] + [
             torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)
         ]

@@ -133,6 +133,12 @@ class LossConfig(Section):
     stress: float = Field(
         default=_WEIGHTS["stress"], ge=0, description="weight of the stress components, eV/Å^3"
     )
+    energy_start: float | None = Field(
+        default=None,
+        gt=0,
+        description="weight of the energy at first, growing as 1 / learning rate up to `energy`; "
+        "null: that of the forces",
+    )
     element_weights: Literal["balanced"] | dict[str | int, float] | None = Field(
         default=None,
         description="of force errors, e.g. {Cu: 5.0}; balanced: every element counts the same",

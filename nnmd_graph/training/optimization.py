@@ -127,6 +127,11 @@ class Schedule:
         """The rate in force, of the first group."""
         return float(self._optimizer.param_groups[0]["lr"])
 
+    @property
+    def decay(self) -> float:
+        """The rate in force over the first one."""
+        return self.learning_rate / self._first[0]
+
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint; the plateau's rate is in the optimiser's."""
         return {} if self._plateau is None else self._plateau.state_dict()

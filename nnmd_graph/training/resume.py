@@ -54,7 +54,7 @@ def settings_of(
 
 
 def _transfer_settings(trainer: Trainer, init: Potential | None) -> dict[str, Any]:
-    """Those that are not the usual ones: checkpoints of version 0.1 know none of them."""
+    """Those that are not the usual ones."""
     weights = trainer.loss.element_weights
     settings: dict[str, Any] = {
         "init": None if init is None else fingerprint_of(init),
@@ -62,6 +62,7 @@ def _transfer_settings(trainer: Trainer, init: Potential | None) -> dict[str, An
         "learning_rates": {part: float(x) for part, x in trainer.learning_rates.items()},
         "refit_baseline": trainer.refit_baseline,
         "element_weights": weights,
+        "energy_start": trainer.loss.energy_start if trainer.loss.grows else None,
     }
     return {name: value for name, value in settings.items() if value not in (None, [], {})}
 

@@ -214,6 +214,7 @@ class Run:
                 self.optimizer,
                 self.train_loader,
                 self.loss,
+                energy_weight=self._energy_weight(),
                 gradient_clip=largest_gradient(trainer.optimizer, trainer.gradient_clip),
                 after_step=self._update_average,
                 compiled=self.compiled,
@@ -233,6 +234,12 @@ class Run:
         row = {"epoch": at.epoch, "seconds": round(at.seconds, 3)} | row
         at.history.append(row)
         return row
+
+    def _energy_weight(self) -> float | None:
+        """Weight of the energy in this epoch; None where it does not follow the learning rate."""
+        if not self.loss.grows or self.trainer.schedule == "constant":
+            return None
+        return self.loss.energy_weight(self.schedule.decay)
 
     def _update_average(self) -> None:
         if self.average is not None:

@@ -25,13 +25,15 @@ def train_epoch(
     loader: DataLoader,
     loss: EnergyForcesLoss,
     *,
+    energy_weight: float | None = None,
     gradient_clip: float | None = None,
     after_step: Callable[[], None] | None = None,
-    compiled: Callable[[AtomicGraph], torch.Tensor] | None = None,
+    compiled: Callable[[AtomicGraph, float | None], torch.Tensor] | None = None,
 ) -> float:
     """One pass over the training set; returns its mean loss.
 
-    A compiled step, where there is one, sets the gradients.
+    Steps descend with ``energy_weight``, where it is given; the loss has its own weights. A
+    compiled step, where there is one, sets the gradients.
     """
     module.train()
     if isinstance(optimizer, torch.optim.LBFGS):
@@ -41,12 +43,12 @@ def train_epoch(
         optimizer.zero_grad()
         if compiled is None:
             out = module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
-            value = loss.of_step(out, batch)
+            descended, value = loss.of_step(out, batch, energy_weight)
+            check_finite(value)
+            fabric.backward(descended)
         else:
-            value = compiled(batch)
-        check_finite(value)
-        if compiled is None:
-            fabric.backward(value)
+            value = compiled(batch, energy_weight)
+            check_finite(value)
         if gradient_clip is not None:
             norm = fabric.clip_gradients(
                 module, optimizer, max_norm=gradient_clip, error_if_nonfinite=False

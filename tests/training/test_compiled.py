@@ -13,7 +13,7 @@ from nnmd_graph.data import AtomsDataset
 from nnmd_graph.models import GCNN, Potential
 from nnmd_graph.models.padding import with_pairs
 from nnmd_graph.training import EnergyForcesLoss, Trainer
-from nnmd_graph.training.compiled import CompiledStep, check_compilable
+from nnmd_graph.training.compiled import ENERGY_WEIGHT, CompiledStep, check_compilable
 
 from .conftest import CUTOFF, copper, dataset, potential
 
@@ -47,9 +47,10 @@ def test_plain_gradients(float64: None, conv: str, element_weights: Any) -> None
     loss = EnergyForcesLoss(element_weights=element_weights)
     step, batch, loss = step_and_batch(model, weighted(4), loss)
     weights = [parameter.detach() for parameter in model.parameters()]
-    found, *gradients = step.plain(weights, step.padding(batch))
-    expected = loss.of_step(model(batch, stress=False), batch)
-    expected.backward()
+    fields = step.padding(batch) | {ENERGY_WEIGHT: torch.tensor(7.0)}
+    found, *gradients = step.plain(weights, fields)
+    descended, expected = loss.of_step(model(batch, stress=False), batch, 7.0)
+    descended.backward()
     torch.testing.assert_close(found, expected.detach())
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         known = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -65,8 +66,8 @@ def test_compiled_training(float64: None, tmp_path: Path) -> None:
     def run(epochs: int, compile: bool, output: Path | None, resume: bool = False) -> Any:
         model = network().double()
         trainer = Trainer(
-            max_epochs=epochs, batch_size=3, learning_rate=1e-3, schedule="constant",
-            compile=compile, output=output, device="cpu",
+            max_epochs=epochs, batch_size=3, learning_rate=1e-3, schedule="exponential",
+            loss=EnergyForcesLoss(energy_start=2.0), compile=compile, output=output, device="cpu",
         )  # fmt: skip
         return model, trainer.fit(model, data, data[:2], resume=resume)
 
@@ -93,7 +94,7 @@ def test_without_a_compiler_the_plain_step_stays(
         pytest.warns(RuntimeWarning, match="training step stays uncompiled, no compiler works"),
     ):
         found = step(batch)
-    assert found == loss.of_step(model(batch, stress=False), batch)
+    assert found == loss.of_step(model(batch, stress=False), batch)[1]
     assert step._step == step.plain
 
 

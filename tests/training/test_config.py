@@ -37,7 +37,8 @@ def test_training_section_has_the_arguments_and_defaults_of_the_trainer() -> Non
 
 def test_loss_section_has_the_defaults_of_the_loss() -> None:
     loss = EnergyForcesLoss()
-    assert LossConfig().model_dump() == loss.weights | {"element_weights": loss.element_weights}
+    defaults = {"energy_start": None, "element_weights": loss.element_weights}
+    assert LossConfig().model_dump() == loss.weights | defaults
 
 
 def test_every_key_is_documented() -> None:

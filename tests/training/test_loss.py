@@ -137,3 +137,22 @@ def test_a_loss_of_nothing_is_refused() -> None:
 
 def test_it_prints_its_weights() -> None:
     assert repr(EnergyForcesLoss()) == "EnergyForcesLoss(energy=100, forces=1, stress=0)"
+
+
+def test_the_energy_weighs_more_as_the_learning_rate_falls(
+    batch: Batch, out: dict[str, torch.Tensor]
+) -> None:
+    loss = EnergyForcesLoss(20.0, 1.0, energy_start=2.0)
+    assert repr(loss) == "EnergyForcesLoss(energy=20, forces=1, stress=0, energy_start=2)"
+    weights = [loss.energy_weight(decay) for decay in (1.0, 0.5, 0.1, 0.01)]
+    assert weights == pytest.approx([2.0, 4.0, 20.0, 20.0])
+    assert EnergyForcesLoss(20.0, 4.0).energy_weight(0.5) == 8.0
+    assert EnergyForcesLoss(20.0, 0.0).energy_weight(0.5) == 20.0  # no forces to wait for
+    assert not EnergyForcesLoss(1.0, 10.0).grows
+    assert EnergyForcesLoss(0.0, energy_start=2.0).energy_weight(0.5) == 0.0
+    descended, value = loss.of_step(out, batch, 4.0)
+    assert descended.item() == pytest.approx(4.0 * ENERGY + FORCES)
+    assert value.item() == pytest.approx(20.0 * ENERGY + FORCES)
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="`energy_start` must be a weight above zero"):
+            EnergyForcesLoss(energy_start=wrong)

@@ -217,6 +217,7 @@ def test_the_user_may_decide_otherwise_on_precomputing(fit: Fit, tmp_path: Path)
         ({"seed": 1}, "seed"),
         ({"ema_decay": 0.0}, "ema_decay"),
         ({"loss": EnergyForcesLoss(1.0, 10.0000001)}, "loss"),
+        ({"loss": EnergyForcesLoss(energy_start=2.0)}, "energy_start"),
         ({"isolated_energies": {"Cu": -1.0}}, "isolated_energies"),
         ({"gradient_clip": 2.0}, "gradient_clip"),
         ({"weight_decay": 0.1}, "weight_decay"),
