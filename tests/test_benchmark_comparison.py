@@ -48,6 +48,7 @@ def test_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "transfer.yaml",
         "mlearn.yaml",
         "rmd17_tensornet.yaml",
+        "rmd17_tensornet_constant.yaml",
         "rmd17_bpnn.yaml",
         "mlearn_pool.yaml",
     ],
