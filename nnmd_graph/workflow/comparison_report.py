@@ -21,6 +21,7 @@ from nnmd_graph.evaluation.comparison_plots import (
 from nnmd_graph.evaluation.predictions import Array
 from nnmd_graph.evaluation.report import versions
 from nnmd_graph.training.comparison_config import ComparisonConfig
+from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.workflow.building import Parts
 from nnmd_graph.workflow.comparison_measurements import best_run, measured_file
 from nnmd_graph.workflow.comparison_runs import Planned, Result, read_json
@@ -138,11 +139,10 @@ def _facts(
     budget = f"{training.max_epochs} epochs"
     if training.max_seconds is not None:
         budget += f" or {training.max_seconds:g} s"
-    weights = ", ".join(
-        f"{name} {value:g}"
-        for name, value in config.loss.model_dump().items()
-        if isinstance(value, float) and value
-    )
+    loss = EnergyForcesLoss(**config.loss.model_dump())
+    weights = ", ".join(f"{name} {value:g}" for name, value in loss.weights.items() if value)
+    if loss.grows:
+        weights += f"; that of the energy {loss.energy_start:g} at first"
     facts = {
         "structures": f"{sizes}; drawn with seed {config.data.split.seed}",
         "budget": f"{budget} for each model and seed",

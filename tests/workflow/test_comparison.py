@@ -137,6 +137,8 @@ def test_all_runs_have_the_same_data_baseline_loss_and_budget(done: Done) -> Non
         assert config.data == configs[0].data
         assert config.loss == configs[0].loss
         assert config.training.max_epochs == configs[0].training.max_epochs
+    weights = "weights: energy 100, forces 1; that of the energy 1 at first"
+    assert report(folder)["facts"]["loss"] == weights
     potentials = [ng.Potential.load(run / "model.pt") for run in runs]
     energies = [p.model.baseline.isolated_energies.tolist() for p in potentials]
     assert all(e == pytest.approx(energies[0], rel=1e-6) for e in energies)
