@@ -54,7 +54,7 @@ def settings_of(
 
 
 def _transfer_settings(trainer: Trainer, init: Potential | None) -> dict[str, Any]:
-    """Those that are not the usual ones."""
+    """Those that are not the usual ones: checkpoints from before them know none of them."""
     weights = trainer.loss.element_weights
     settings: dict[str, Any] = {
         "init": None if init is None else fingerprint_of(init),

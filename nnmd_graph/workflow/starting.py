@@ -10,12 +10,14 @@ from nnmd_graph.models import Potential
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.representations import ACSF, EmbeddedACSF
+from nnmd_graph.representations.embedded_acsf import EMBEDDING_DIM
 from nnmd_graph.representations.graph_convolutions import GraphConvolutions
 from nnmd_graph.representations.stacked import StackedConvolutions
 from nnmd_graph.training.config import Config
 from nnmd_graph.training.transfer import load_start
 from nnmd_graph.workflow.building import build_functions
 
+DIM = "representation.embedding_dim"
 FUNCTION_KEYS = tuple(f"representation.{key}" for key in ("recipe", "options", "functions"))
 """Settings that a file does not hold: what comes of them is compared."""
 
@@ -88,18 +90,20 @@ def settings_of_model(potential: Potential) -> dict[str, Any]:
         found["representation.cutoff_function"] = fixed.cutoff_function
         if isinstance(base, EmbeddedACSF):
             dim = base.embedding_dim if base.channels is None else None  # one of the two, as given
-            found |= {"representation.embedding_dim": dim, "representation.channels": base.channels}
+            found |= {DIM: dim, "representation.channels": base.channels}
     return found
 
 
 def _check_same_model(config: Config, init: Potential) -> None:
-    """Refuse settings of the model that are given and are not those of the file; null says none."""
+    """Refuse settings of the model that are given and are not those of the file."""
     given = dict(_flat(config.model.model_dump(exclude_unset=True)))
+    if given.get(DIM, 0) is None and given.get("representation.channels") is None:
+        given[DIM] = EMBEDDING_DIM  # what null stands for
     there = settings_of_model(init)
     different = [
         f"`model.{key}` is {there[key]!r} there, and {value!r} here"
         for key, value in given.items()
-        if key in there and value is not None and there[key] != value
+        if key in there and there[key] != value
     ]
     if not different and any(key in given for key in FUNCTION_KEYS):
         different = _function_difference(config, init)

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from nnmd_graph.cli import app
 from nnmd_graph.models import GCNN, Potential
+from nnmd_graph.representations.embedded_acsf import EMBEDDING_DIM
 from nnmd_graph.training.config import parse_config, read_config, to_yaml, write_config
 from nnmd_graph.workflow.building import build_potential
-from nnmd_graph.workflow.starting import settings_of_model
+from nnmd_graph.workflow.starting import DIM, settings_of_model
 from nnmd_graph.workflow.training import train_from_config
 
 from .conftest import SMALL, copper
@@ -131,9 +132,10 @@ def test_channels_said_again(settings: Settings, tmp_path: Path) -> None:
     train_from_config(values, tmp_path / "old")
     values |= {"transfer": {"from": str(tmp_path / "old" / "model.pt")}}
     train_from_config(values, tmp_path / "new")
-    values["model"] = {"name": "embedded", "representation": functions | {"channels": 2}}
-    with pytest.raises(ValueError, match=r"representation.channels` is 3 there, and 2 here"):
-        train_from_config(values, tmp_path / "other")
+    for other in (2, None):
+        section = {"name": "embedded", "representation": functions | {"channels": other}}
+        with pytest.raises(ValueError, match=rf"channels` is 3 there, and {other} here"):
+            train_from_config(values | {"model": section}, tmp_path / "other")
 
 
 def test_where_a_run_cannot_start_from(model: Path, data: Path, tmp_path: Path) -> None:
@@ -166,8 +168,9 @@ def test_the_model_of_any_config_says_what_it_is() -> None:
             of_config: Any = config.model
             for name in key.split("."):
                 of_config = getattr(of_config, name)
-            if of_config is not None:  # null leaves the choice to the model
-                assert of_config == value, key
+            if key == DIM and config.model.representation.channels is None:
+                of_config = of_config or EMBEDDING_DIM  # null stands for it
+            assert of_config == value, key
     assert settings_of_model(Potential(GCNN([1], 3.0)))["name"] == "gcnn"
 
 
