@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 import nnmd_graph as ng
-from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.files import replacing
 
 HERE = Path(__file__).parent
 SETS = {"aspirin": "rmd17", "ethanol": "rmd17", "Si": "mlearn", "Li": "mlearn"}

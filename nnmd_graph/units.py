@@ -4,9 +4,9 @@ The numbers are those of `ase.units` (CODATA 2014), so that energies agree with 
 digit.
 """
 
-from difflib import get_close_matches
-
 from ase import units as ase_units
+
+from nnmd_graph.errors import did_you_mean
 
 MEV = 1e-3
 """One meV in eV."""
@@ -59,7 +59,6 @@ def energy_factor(energy_unit: str) -> float:
 def _factor(table: dict[str, float], argument: str, unit: str) -> float:
     name = str(unit).lower()
     if name not in table:
-        close = get_close_matches(name, table, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, table)
         raise ValueError(f"`{argument}`: expected one of {sorted(table)}, got {unit!r}{hint}")
     return table[name]

@@ -7,8 +7,12 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "nnmd_graph"
 ORDER = [
-    "typing",
+    "shapes",
+    "errors",
     "units",
+    "files",
+    "devices",
+    "progress",
     "graph",
     "data",
     "nn",

@@ -15,6 +15,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from nnmd_graph.devices import find_device
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import Committee, ExtrapolationError, ExtrapolationReport, Potential
 from nnmd_graph.models.compiled import CompiledPotential, why_not_compilable
@@ -93,7 +94,7 @@ class NNMDCalculator(Calculator):
         if not 0 <= skin < float("inf"):
             raise ValueError(f"`skin`: expected a length >= 0 in Å, got {skin!r}; 0 is none")
         self.skin = float(skin)
-        self.potential = _own_copy(potential, _checked_device(device), _checked_dtype(dtype))
+        self.potential = _own_copy(potential, find_device(device), _checked_dtype(dtype))
         self._compiled: CompiledPotential | None = None
         one = self.potential if isinstance(self.potential, Potential) else None
         if compile and one is not None and why_not_compilable(one) is None:
@@ -289,13 +290,6 @@ def _checked_extrapolation(potential: Potential | Committee, wanted: str, limit:
     if wanted != "ignore":
         known_ranges(potential.model)  # says why they are unknown
     return wanted
-
-
-def _checked_device(device: str | torch.device) -> torch.device:
-    device = torch.device(device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"`device`: expected one that is there, got {str(device)!r}; use 'cpu'")
-    return device
 
 
 def _checked_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:

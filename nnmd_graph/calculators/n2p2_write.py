@@ -31,7 +31,7 @@ from nnmd_graph.calculators.n2p2_text import (
     weights_text,
 )
 from nnmd_graph.data.runner import Normalization, Units, resolve_units
-from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.files import replacing
 from nnmd_graph.models import EnergyModel, Potential
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.nn.mlp import MLP

@@ -11,8 +11,8 @@ import typer
 from ase.data import chemical_symbols
 
 from nnmd_graph.data import AtomsDataset
+from nnmd_graph.devices import find_device
 from nnmd_graph.models import Committee, Potential
-from nnmd_graph.workflow.building import find_device
 
 ModelFile = Annotated[
     Path, typer.Argument(help="A model file, or the folder of a run.", show_default=False)

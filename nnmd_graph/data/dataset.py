@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import chain
 from typing import Any, overload
 
@@ -19,11 +18,12 @@ from torch.utils.data import Dataset
 from nnmd_graph.data.duplicates import geometry_groups
 from nnmd_graph.data.frames import as_list, check_structure, snapshot
 from nnmd_graph.data.label_keys import check_keys, warn_of_unread_labels
-from nnmd_graph.data.progress import track
 from nnmd_graph.data.reading import read_frames
 from nnmd_graph.data.split import split_indices
+from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import AtomicGraph, Labels, radius_graph, read_labels
 from nnmd_graph.graph.neighbors import check_cutoff
+from nnmd_graph.progress import track
 
 LABELS = ("energy", "forces", "stress")
 
@@ -179,8 +179,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
             ValueError: there is no such label.
         """
         if label not in LABELS:
-            close = get_close_matches(str(label), LABELS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(label, LABELS)
             raise ValueError(f"`label`: expected one of {list(LABELS)}, got {label!r}{hint}")
         return sum(getattr(labels, label) is not None for labels in self.labels)
 
@@ -287,8 +286,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         values = [atoms.info.get(groups) for atoms in self.frames]
         if all(value is None for value in values):
             keys = sorted({key for atoms in self.frames for key in atoms.info})
-            close = get_close_matches(groups, ["geometry", *keys], n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(groups, ["geometry", *keys])
             raise ValueError(
                 f"`groups`: expected 'geometry' or a key of `atoms.info` ({keys}), got {groups!r}"
                 f"{hint}"

@@ -2,10 +2,10 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import ase
 
+from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import Labels
 
 _PLAIN_ARRAYS = {"numbers", "positions"}
@@ -30,8 +30,7 @@ def check_keys(
             continue
         there = _keys(frames)
         every = sorted({name for names in there.values() for name in names})
-        close = get_close_matches(key, every, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(key, every, cutoff=0.5)
         listing = ", ".join(f"{table}: {sorted(names)}" for table, names in there.items() if names)
         raise ValueError(
             f"`{argument}`: expected a key of the frames, got {key!r}, which none of "

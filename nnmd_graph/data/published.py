@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -14,6 +13,7 @@ import torch_geometric.data
 
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.data.raw_files import RawFile, obtain
+from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 
 Transform = Callable[[AtomicGraph], Any]
@@ -131,7 +131,6 @@ def one_of(argument: str, value: str, known: Iterable[str]) -> str:
     """
     names = list(known)
     if value not in names:
-        close = get_close_matches(str(value), names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(value, names)
         raise ValueError(f"`{argument}`: expected one of {names}, got {value!r}{hint}")
     return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import tarfile
 import urllib.error
@@ -18,7 +17,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from nnmd_graph.data.progress import track
+from nnmd_graph.files import replacing
+from nnmd_graph.progress import track
 
 CHUNK = 2**18
 TIMEOUT = 30.0
@@ -109,7 +109,7 @@ def fetch(url: str, path: Path, *, checksum: str | None = None, progress: bool =
         ValueError: the content has another checksum.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "nnmd-graph"})
-    with _opened_url(request) as answer, _replacing(path) as temporary:
+    with _opened_url(request) as answer, replacing(path) as temporary:
         with temporary.open("wb") as f:
             size = int(answer.headers.get("Content-Length") or 0)
             blocks = iter(lambda: answer.read(CHUNK), b"")
@@ -159,7 +159,7 @@ def extract(archive: Path, member: str, target: Path) -> bool:
         with _opened(archive, member) as source:
             if source is None:
                 return False
-            with _replacing(target) as temporary, temporary.open("wb") as f:
+            with replacing(target) as temporary, temporary.open("wb") as f:
                 shutil.copyfileobj(source, f, CHUNK)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -184,15 +184,3 @@ def _opened(archive: Path, member: str) -> Iterator[IO[bytes] | None]:
     with tarfile.open(archive) as tar:
         info = next((m for m in tar if m.name.removeprefix("./") == member and m.isfile()), None)
         yield None if info is None else tar.extractfile(info)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place if nothing fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -18,6 +17,7 @@ from ase.utils import string2index
 
 from nnmd_graph.data.dft_output import iread_gpaw, warn_if_unconverged
 from nnmd_graph.data.runner import iread_runner
+from nnmd_graph.errors import did_you_mean
 
 _OTHER = "name another `format`"
 _ALTERNATIVES = {"vasp-out": "read the run's vasprun.xml, which holds the same"}
@@ -122,18 +122,16 @@ def _existing(path: str | os.PathLike[str]) -> Path:
         )
     if not file.exists():
         there = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
-        close = get_close_matches(file.name, there, n=1)
+        close = did_you_mean(file.name, there)
         if not file.parent.is_dir():
-            hint = f"there is no folder '{file.parent}' either"
+            hint = f"; there is no folder '{file.parent}' either"
         elif close:
-            hint = f"did you mean {close[0]!r}?"
+            hint = close
         elif "@" in file.name:
-            hint = "frames are chosen with `index`, not with '@'"
+            hint = "; frames are chosen with `index`, not with '@'"
         else:
-            hint = "check the name and the folder"
-        raise FileNotFoundError(
-            f"`path`: expected a file, got '{file}', which is not there; {hint}"
-        )
+            hint = "; check the name and the folder"
+        raise FileNotFoundError(f"`path`: expected a file, got '{file}', which is not there{hint}")
     if file.stat().st_size == 0:
         raise ValueError(f"`path`: expected structures, got the empty file '{file}' (0 bytes)")
     return file
@@ -179,13 +177,10 @@ def _format(file: Path, format: str | None) -> str:
                 f"e.g. one of {', '.join(COMMON_FORMATS)}"
             )
     if format not in ioformats or not ioformats[format].can_read:
-        close = get_close_matches(str(format), COMMON_FORMATS, n=1) or get_close_matches(
-            str(format), list(ioformats), n=1
-        )
-        hint = f"did you mean {close[0]!r}?" if close else "`ase info --formats` lists them all"
+        hint = did_you_mean(format, COMMON_FORMATS) or did_you_mean(format, ioformats)
         raise ValueError(
             f"`format`: expected a name that ASE reads, e.g. one of {', '.join(COMMON_FORMATS)}, "
-            f"got {format!r}; {hint}"
+            f"got {format!r}{hint or '; `ase info --formats` lists them all'}"
         )
     return format
 

@@ -31,6 +31,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers
 from ase.io.formats import open_with_compression
 
+from nnmd_graph.files import replacing
 from nnmd_graph.graph import read_labels
 from nnmd_graph.units import energy_factor, length_factor
 
@@ -376,11 +377,6 @@ def _row(values: Iterable[float]) -> str:
 
 def _replace(path: Path, text: str) -> None:
     """Write under a temporary name, then rename: either the old file is there or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     content = text.encode()
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ import ase
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
+
+from nnmd_graph.errors import did_you_mean
 
 if TYPE_CHECKING:
     from nnmd_graph.data.dataset import AtomsDataset
@@ -72,8 +73,7 @@ def _atomic_number(key: Any) -> int:
         z = atomic_numbers.get(key, 0)
         if z > 0:
             return z
-        close = get_close_matches(key.capitalize(), chemical_symbols[1:], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(key.capitalize(), chemical_symbols[1:])
         raise ValueError(f"`given`: expected symbols of elements such as 'Cu', got {key!r}{hint}")
     if isinstance(key, bool) or not isinstance(key, Integral):
         raise TypeError(f"`given`: expected atomic numbers or symbols as keys, got {key!r}")

@@ -20,8 +20,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.evaluation.cost import hardware, peak_memory, spread_out, time_potentials
 from nnmd_graph.evaluation.evaluate import evaluate
-from nnmd_graph.evaluation.files import replacing
 from nnmd_graph.evaluation.metrics import UNITS, check_labelled, number
+from nnmd_graph.files import replacing
 from nnmd_graph.models import Potential
 
 Row = dict[str, Any]

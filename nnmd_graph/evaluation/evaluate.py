@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,14 @@ import torch
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.data.progress import track
+from nnmd_graph.errors import did_you_mean
 from nnmd_graph.evaluation.batching import BatchSampler
 from nnmd_graph.evaluation.metrics import Metrics, check_labelled
 from nnmd_graph.evaluation.predictions import Array, Predictions
 from nnmd_graph.graph import AtomicGraph, volume
 from nnmd_graph.models import Committee, ExtrapolationReport, Potential
 from nnmd_graph.models.extrapolation import reported, why_unknown
+from nnmd_graph.progress import track
 
 NO_GROUP = "(none)"
 """Name of the group of frames that name none."""
@@ -191,8 +191,7 @@ def _group_names(dataset: Any, key: str) -> tuple[str, ...]:
         )
     if not any(key in atoms.info for atoms in frames):
         keys = sorted({str(name) for atoms in frames for name in atoms.info})
-        close = get_close_matches(key, keys, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(key, keys)
         raise ValueError(f"`groups`: expected a key of `atoms.info` ({keys}), got {key!r}{hint}")
     return tuple(str(atoms.info.get(key, NO_GROUP)) for atoms in frames)
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from nnmd_graph.evaluation.files import replacing
 from nnmd_graph.evaluation.predictions import Array, Predictions
+from nnmd_graph.files import replacing
 from nnmd_graph.models import ExtrapolationReport
 from nnmd_graph.units import MEV
 

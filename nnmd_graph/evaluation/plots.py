@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 
-from nnmd_graph.evaluation.files import replacing
 from nnmd_graph.evaluation.metrics import UNITS, Metrics, number
 from nnmd_graph.evaluation.predictions import Array, Predictions
+from nnmd_graph.files import replacing
 from nnmd_graph.units import MEV
 
 TITLES = {"energy": "Energy", "forces": "Forces", "stress": "Stress"}

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.files import replacing
 from nnmd_graph.models import ExtrapolationReport
 
 Array = NDArray[np.float64]

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 from matplotlib.figure import Figure
 
-from nnmd_graph.evaluation.files import replacing
 from nnmd_graph.evaluation.metrics import UNITS, Metrics, number
+from nnmd_graph.files import replacing
 
 PACKAGES = ("nnmd-graph", "torch", "torch-geometric", "ase", "numpy", "vesin", "lightning-fabric")
 

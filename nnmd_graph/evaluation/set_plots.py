@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.evaluation.files import replacing
 from nnmd_graph.evaluation.plots import COLORS
+from nnmd_graph.files import replacing
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.representations import ACSF, SymmetryFunction
 from nnmd_graph.representations.selection import sample_features

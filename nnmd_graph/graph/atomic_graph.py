@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from nnmd_graph.graph.labels import Labels
-from nnmd_graph.typing import (
+from nnmd_graph.shapes import (
     AtomicNumbers,
     Cells,
     EdgeIndex,

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
-from nnmd_graph.typing import Cells, EdgeVectors, Strains
+from nnmd_graph.shapes import Cells, EdgeVectors, Strains
 
 
 def num_structures(graph: AtomicGraph) -> int:

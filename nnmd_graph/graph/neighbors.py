@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nnmd_graph.typing import EdgeIndex, EdgeShifts
+from nnmd_graph.shapes import EdgeIndex, EdgeShifts
 
 MIN_DISTANCE = 1e-3
 """Å; closer pairs are a duplicated atom, not physics."""

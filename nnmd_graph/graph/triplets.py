@@ -2,7 +2,7 @@
 
 import torch
 
-from nnmd_graph.typing import EdgeIndex, TripletIndex
+from nnmd_graph.shapes import EdgeIndex, TripletIndex
 
 
 def triplets(edge_index: EdgeIndex, num_nodes: int) -> tuple[TripletIndex, TripletIndex]:

@@ -22,9 +22,9 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from nnmd_graph.data.dataset import AtomsDataset
-from nnmd_graph.data.progress import track
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
+from nnmd_graph.progress import track
 from nnmd_graph.representations.acsf import ACSF
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction
 

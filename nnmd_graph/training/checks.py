@@ -7,10 +7,10 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from ase.data import chemical_symbols
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.devices import find_device
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.compiled import check_compilable
 from nnmd_graph.training.loss import TERMS, EnergyForcesLoss
@@ -62,7 +62,7 @@ def check_arguments(trainer: Trainer) -> None:
             f"{trainer.gradient_clip} and {trainer.weight_decay}; leave them out"
         )
     _check_transfer(trainer)
-    _check_device(trainer.device)
+    find_device(trainer.device)
 
 
 def _check_transfer(trainer: Trainer) -> None:
@@ -121,16 +121,6 @@ def _check_positive(trainer: Trainer, *names: str, integer: bool = False) -> Non
         if not 0 < value < math.inf:
             kind = "a positive integer" if integer else "a positive number"
             raise ValueError(f"`{name}` must be {kind}, got {value!r}; change it or leave it out")
-
-
-def _check_device(device: str) -> None:
-    kind, _, number = str(device).partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and not number.isdecimal()):
-        raise ValueError(
-            f"`device` must be 'auto', 'cpu', 'cuda' or 'cuda:1', got {device!r}; choose one"
-        )
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"`device` must be present, got {device!r} without CUDA; use 'cpu'")
 
 
 def check_data(

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-
-def did_you_mean(name: object, names: Sequence[str]) -> str:
-    """A hint to the closest name, or nothing."""
-    close = get_close_matches(str(name), names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+from nnmd_graph.errors import did_you_mean
 
 
 def missing_file(path: Path, argument: str) -> FileNotFoundError:

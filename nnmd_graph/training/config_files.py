@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from nnmd_graph.files import replacing
 from nnmd_graph.training.model_config import Section
 
 DataSection = TypeVar("DataSection", bound=Section)
@@ -33,11 +34,6 @@ def map_parts(data: DataSection, change: Callable[[Path], Path]) -> DataSection:
 def write_text(text: str, path: str | os.PathLike[str]) -> Path:
     """Write a file in one go, whole or not at all; its folder is made."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

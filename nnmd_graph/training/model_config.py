@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from nnmd_graph.errors import did_you_mean
 from nnmd_graph.models.gcnn import READOUTS
 from nnmd_graph.nn.conv.registry import find_convolution
 from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
@@ -23,7 +24,6 @@ from nnmd_graph.nn.radial import RADIAL_BASES
 from nnmd_graph.representations.auto import RECIPES
 from nnmd_graph.representations.embedded_acsf import INITIALIZATIONS
 from nnmd_graph.representations.symmetry_functions import from_dict
-from nnmd_graph.training.config_errors import did_you_mean
 
 MODELS = ("bpnn", "embedded", "gcnn")
 REPRESENTATIONS = ("acsf", "embedded_acsf")

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from nnmd_graph.data.dataset import AtomsDataset
-from nnmd_graph.data.progress import track
 from nnmd_graph.data.statistics import fit_isolated_energies, force_rms
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
 from nnmd_graph.models.extension import fit_new_scaling, has_new_entries
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
+from nnmd_graph.progress import track
 from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute_all
 from nnmd_graph.representations.stacked import StackedConvolutions
 from nnmd_graph.training.transfer import refit_baseline

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.devices import find_device
 from nnmd_graph.models.padding import with_pairs
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import CSVLog, Row, TrainingProgress
@@ -98,8 +99,9 @@ class Run:
         self._frozen = frozen_parameters(potential, trainer.freeze)
         for name, parameter in potential.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and name not in self._frozen)
-        accelerator, devices = _accelerator(trainer.device)
-        self.fabric = Fabric(accelerator=accelerator, devices=devices)
+        device = find_device(trainer.device)
+        devices: Any = 1 if device.index is None else [device.index]
+        self.fabric = Fabric(accelerator=device.type, devices=devices)
         potential.to(self.fabric.device)
         self.precomputed = trainer.precompute
         if self.precomputed is None and checkpoint is not None:
@@ -302,11 +304,3 @@ class Run:
 
 def _weights(potential: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in potential.state_dict().items()}
-
-
-def _accelerator(device: str) -> tuple[str, Any]:
-    """Fabric's words for a torch device name."""
-    if device == "auto":
-        return ("cuda", 1) if torch.cuda.is_available() else ("cpu", 1)
-    kind, _, number = device.partition(":")
-    return kind, [int(number)] if number else 1

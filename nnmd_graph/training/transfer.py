@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.data.statistics import fit_isolated_energies
+from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures
 from nnmd_graph.models.carry_over import Origins, carry_over, feature_columns
@@ -93,8 +93,7 @@ def _check_part(potential: Potential, argument: str, part: str, trainable: set[s
         )
     names = _names(trainable)
     every = [*PARTS, *_prefixes(potential)]
-    close = get_close_matches(part, every, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(part, every, cutoff=0.5)
     raise ValueError(
         f"`{argument}` must name parts of the potential, {names}, 'baseline' or the beginning of a "
         f"name of named_parameters(), got {part!r}{hint or '; name one of these'}"

@@ -171,19 +171,3 @@ def _check_elements(parts: Parts, known: Sequence[int]) -> None:
                 f"besides ({part.sources[first]}); train on structures with them, or draw the "
                 "parts with another `seed`"
             )
-
-
-def find_device(name: str) -> str:
-    """A name that torch knows: "auto" is a GPU if there is one, else the CPU.
-
-    Raises:
-        ValueError: the device is unknown or not there.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.partition(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise ValueError(f"`device`: expected 'auto', 'cpu' or 'cuda', got {name!r}")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"`device`: expected one that is there, got {name!r}; use 'cpu'")
-    return name

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nnmd_graph.data import AtomsDataset
+from nnmd_graph.devices import find_device
+from nnmd_graph.errors import did_you_mean
 from nnmd_graph.evaluation.compare import Comparison, Source, compare_potentials
 from nnmd_graph.models import Potential
 from nnmd_graph.training.comparison_config import (
@@ -17,9 +19,8 @@ from nnmd_graph.training.comparison_config import (
     read_comparison,
     write_comparison,
 )
-from nnmd_graph.training.config_errors import did_you_mean
 from nnmd_graph.training.resume import fingerprint
-from nnmd_graph.workflow.building import Parts, find_device, read_parts
+from nnmd_graph.workflow.building import Parts, read_parts
 from nnmd_graph.workflow.comparison_measurements import best_run, measure, start_of
 from nnmd_graph.workflow.comparison_report import REPORTS, collect, write_reports
 from nnmd_graph.workflow.comparison_runs import (

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from ase import Atoms
 
 from nnmd_graph.data import AtomsDataset, read_frames
+from nnmd_graph.devices import find_device
 from nnmd_graph.evaluation.compare import NUM_TIMED, reason
 from nnmd_graph.evaluation.cost import hardware, spread_out, time_potentials
 from nnmd_graph.models import Potential
 from nnmd_graph.training.comparison_config import ComparisonConfig, NVEConfig
 from nnmd_graph.units import MEV
-from nnmd_graph.workflow.building import find_device
 from nnmd_graph.workflow.comparison_runs import Planned, read_json, write_json
 from nnmd_graph.workflow.dynamics import run_md
 
@@ -105,7 +106,9 @@ def measure(
         write_json(kept[model], measured_file(folder, model))
 
 
-def _timings(best: Mapping[str, Planned], test: AtomsDataset, device: str) -> dict[str, Measured]:
+def _timings(
+    best: Mapping[str, Planned], test: AtomsDataset, device: torch.device
+) -> dict[str, Measured]:
     frames = spread_out(test.frames, NUM_TIMED)
     stage, machine = uuid.uuid4().hex, hardware(device)
     timings: dict[str, Measured] = {}
@@ -123,7 +126,7 @@ def _timings(best: Mapping[str, Planned], test: AtomsDataset, device: str) -> di
     return timings
 
 
-def _simulate(config: NVEConfig, run: Planned, start: Atoms, device: str) -> Measured:
+def _simulate(config: NVEConfig, run: Planned, start: Atoms, device: torch.device) -> Measured:
     """Energy per atom over time and how it moves, meV/atom, ps."""
     try:
         result = run_md(

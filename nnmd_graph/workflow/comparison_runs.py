@@ -19,13 +19,14 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.data import AtomsDataset
+from nnmd_graph.devices import find_device
 from nnmd_graph.evaluation.compare import count_parameters, finite, reason
 from nnmd_graph.evaluation.cost import hardware, peak_memory
-from nnmd_graph.evaluation.files import replacing
 from nnmd_graph.evaluation.metrics import Metrics
+from nnmd_graph.files import replacing
 from nnmd_graph.training.comparison_config import ComparisonConfig
 from nnmd_graph.training.config import Config, SplitConfig, changes, read_config
-from nnmd_graph.workflow.building import Parts, find_device
+from nnmd_graph.workflow.building import Parts
 from nnmd_graph.workflow.training import train_from_config
 
 RESULT, LOCK = "result.json", ".lock"

@@ -14,6 +14,7 @@ from typing import Any
 
 import ase.io
 import numpy as np
+import torch
 from ase import Atoms, units
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
@@ -23,9 +24,9 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from nnmd_graph.calculators import NNMDCalculator
-from nnmd_graph.data.progress import track
 from nnmd_graph.evaluation import energy_drift
 from nnmd_graph.models import Committee, ExtrapolationError, Potential
+from nnmd_graph.progress import track
 from nnmd_graph.units import MEV
 
 COLUMNS = (
@@ -111,7 +112,7 @@ def run_md(
     output: str | os.PathLike[str] | None = None,
     log_interval: int = 10,
     seed: int = 0,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     extrapolation: str = "count",
     max_extrapolations: int | None = None,
     compile: bool = False,

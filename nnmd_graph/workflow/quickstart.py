@@ -10,7 +10,7 @@ from pathlib import Path
 import ase.io
 from ase.build import bulk
 
-from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.files import replacing
 from nnmd_graph.workflow.dynamics import MDResult, run_md
 from nnmd_graph.workflow.training import TrainingResult, train_from_config
 

@@ -13,11 +13,11 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from nnmd_graph.data import AtomsDataset, geometry_groups
-from nnmd_graph.data.progress import track
 from nnmd_graph.evaluation.metrics import number
 from nnmd_graph.graph import AtomicGraph, edge_vectors
 from nnmd_graph.models import Potential
 from nnmd_graph.models.checkpoint import load_tensors
+from nnmd_graph.progress import track
 
 MAX_STRUCTURES = 5000
 """Graphs are made of so many structures, evenly spaced, when there are more."""

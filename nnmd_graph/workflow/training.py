@@ -22,7 +22,7 @@ from nnmd_graph.evaluation import (
     predict,
     write_report,
 )
-from nnmd_graph.evaluation.files import replacing
+from nnmd_graph.files import replacing
 from nnmd_graph.models import Potential
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.training.callbacks import Row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import torch_geometric.nn
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
+from nnmd_graph.errors import did_you_mean
 from nnmd_graph.nn.conv.cgcnn import CGCNNConv
 from nnmd_graph.nn.conv.enveloped import EnvelopedConv
 from nnmd_graph.nn.conv.gat import GATConv
@@ -76,10 +76,10 @@ def find_convolution(conv: str | Convolution) -> Convolution:
     of_pyg: Any = getattr(torch_geometric.nn, conv.removeprefix(PYG), None)
     if conv.startswith(PYG) and isinstance(of_pyg, type) and MessagePassing in of_pyg.__mro__:
         return of_pyg
-    near = difflib.get_close_matches(conv, CONVOLUTIONS, n=1)
+    hint = did_you_mean(conv, CONVOLUTIONS) or "; import the file that registers it first"
     raise ValueError(
-        f"`conv` must be one of {sorted(CONVOLUTIONS)} or for example '{PYG}CGConv', got {conv!r}; "
-        + (f"did you mean {near[0]!r}?" if near else "import the file that registers it first")
+        f"`conv` must be one of {sorted(CONVOLUTIONS)} or for example '{PYG}CGConv', got "
+        f"{conv!r}{hint}"
     )
 
 

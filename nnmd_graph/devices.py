@@ -1,0 +1,40 @@
+"""Names of devices: where tensors live."""
+
+from __future__ import annotations
+
+import torch
+
+
+def find_device(device: str | torch.device) -> torch.device:
+    """Find a device by its name; "auto" is a GPU if there is one, else the CPU.
+
+    Raises:
+        TypeError: the device is neither a name nor a `torch.device`.
+        ValueError: the device is unknown or not there.
+    """
+    if isinstance(device, torch.device):
+        found = device
+    elif not isinstance(device, str):
+        raise TypeError(
+            f"`device`: expected 'auto', 'cpu', 'cuda' or 'cuda:1', got {device!r}; choose one"
+        )
+    elif device == "auto":
+        found = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    else:
+        kind, _, number = device.partition(":")
+        if kind not in ("cpu", "cuda") or (":" in device and not number.isdecimal()):
+            raise ValueError(
+                f"`device`: expected 'auto', 'cpu', 'cuda' or 'cuda:1', got {device!r}; choose one"
+            )
+        found = torch.device(device)
+    if found.type == "cuda":
+        count = torch.cuda.device_count()
+        if count == 0:
+            raise ValueError(
+                f"`device`: expected one that is there, got '{found}' without CUDA; use 'cpu'"
+            )
+        if (found.index or 0) >= count:
+            raise ValueError(
+                f"`device`: expected one of {count} CUDA devices, got '{found}'; use 'cuda:0'"
+            )
+    return found

@@ -1,0 +1,23 @@
+"""The words of error messages: `` `argument`: expected ..., got ...; do ... ``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(name: object, names: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Hint at the closest of some names, to be appended to a message; empty if none is close.
+
+    Args:
+        name: what was given.
+        names: what would have been right.
+        cutoff: similarity from 0 to 1 that counts as close.
+    """
+    close = get_close_matches(str(name), list(names), n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def reason(error: BaseException) -> str:
+    """First line of what an exception says, or its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
