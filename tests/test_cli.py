@@ -346,7 +346,7 @@ def test_wrong_data_are_named(make: Callable[[], None], message: str) -> None:
         (["train", "copper.extxyz", "--model", "bpn"], "got 'bpn'; did you mean 'bpnn'?"),
         (["train", "copper.extxyz", "--cutoff", -1], "`model.cutoff` in the options: expected a n"),
         (["train", "copper.extxyz", "--max-epochs", 0], "`training.max_epochs` in the options"),
-        (["train", "copper.extxyz", "--device", "gpu"], "`device` must be 'auto', 'cpu'"),
+        (["train", "copper.extxyz", "--device", "gpu"], "`device`: expected 'auto', 'cpu'"),
         (["train", "copper.extxyz", "-o", "config.yaml"], "expected a folder, got the file"),
         (["train", "copper.extxyz", "--energy-key", "E"], "`energy_key`: expected a key of the f"),
         (["info", "missing.extxyz"], "which is not there"),

@@ -103,7 +103,7 @@ def test_names_of_files_count_from_the_config(folder: Path) -> None:
         (["--resume"], "('comparison' holds no comparison to go on with)"),
         (["compar.yaml"], "did you mean 'compare.yaml'?"),
         (["compare.yaml", "--only", "smal"], "got 'smal'; did you mean 'small'?"),
-        (["compare.yaml", "--device", "gpu"], "`device`: expected 'auto', 'cpu' or 'cuda'"),
+        (["compare.yaml", "--device", "gpu"], "`device`: expected 'auto', 'cpu', 'cuda'"),
         (["copper.extxyz"], "`config`: expected"),
     ],
 )

@@ -66,7 +66,9 @@ def test_settings_that_lbfgs_would_ignore(setting: dict[str, float]) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
 def test_a_device_that_is_not_there() -> None:
-    with pytest.raises(ValueError, match="`device` must be present, got 'cuda' without CUDA"):
+    with pytest.raises(
+        ValueError, match="`device`: expected one that is there, got 'cuda' without CUDA"
+    ):
         Trainer(device="cuda")
 
 

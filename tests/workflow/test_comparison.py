@@ -378,7 +378,7 @@ def test_one_model_is_done_anew(tmp_path: Path) -> None:
         ({"only": ["bpn"]}, "`only`: expected models of .*, got 'bpn'; did you mean 'bpnn'"),
         ({"only": []}, "`only`: expected one model or more"),
         ({"output": None}, "`output`: expected the folder of the comparison, got None"),
-        ({"device": "gpu"}, "`device`: expected 'auto', 'cpu' or 'cuda', got 'gpu'"),
+        ({"device": "gpu"}, "`device`: expected 'auto', 'cpu', 'cuda' or 'cuda:1', got 'gpu'"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], message: str, tmp_path: Path) -> None:
