@@ -16,6 +16,7 @@ from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.devices import find_device
+from nnmd_graph.elements import symbol
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import Committee, ExtrapolationError, ExtrapolationReport, Potential
 from nnmd_graph.models.compiled import CompiledPotential, why_not_compilable
@@ -218,7 +219,7 @@ class NNMDCalculator(Calculator):
             known = ", ".join(chemical_symbols[z] for z in self.potential.species)
             raise ValueError(
                 f"`atoms`: expected elements that the potential knows ({known}), got "
-                f"{chemical_symbols[atoms.numbers[atom]]} (atom {atom}); take a potential trained "
+                f"{symbol(int(atoms.numbers[atom]))} (atom {atom}); take a potential trained "
                 "with that element"
             )
 

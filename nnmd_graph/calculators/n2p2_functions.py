@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 
+from nnmd_graph.elements import atomic_number
 from nnmd_graph.representations.polynomial_functions import (
     PolynomialNarrow,
     PolynomialRadial,
@@ -111,7 +112,7 @@ class FunctionLine:
                 f"expected for type {kind} {num_elements} element(s), {', '.join(names)}"
                 f"{' and the polynomial' if core else ''}, got {' '.join(rest)!r}"
             )
-        centre, *neighbors = (element_number(w) for w in (words[0], *rest[:num_elements]))
+        centre, *neighbors = (atomic_number(w, None) for w in (words[0], *rest[:num_elements]))
         polynomial = rest.pop() if core else ""
         if core and polynomial not in POLYNOMIALS:
             raise ValueError(f"expected one of {POLYNOMIALS}, got {polynomial!r}")
@@ -186,18 +187,6 @@ class FunctionLine:
         words = [elements[0], str(self.kind), *elements[1:]]
         words += [repr(self.values[name]) for name in names]
         return " ".join(["symfunction_short", *words, self.polynomial]).rstrip()
-
-
-def element_number(symbol: str) -> int:
-    """Atomic number of an element.
-
-    Raises:
-        ValueError: There is no such element.
-    """
-    z = atomic_numbers.get(symbol, 0)
-    if not z:
-        raise ValueError(f"expected the symbol of an element, got {symbol!r}")
-    return int(z)
 
 
 def finite_number(word: str) -> float:

@@ -10,10 +10,10 @@ from typing import TypeVar
 from nnmd_graph.calculators.n2p2_functions import (
     CUTOFF_TYPES,
     FunctionLine,
-    element_number,
     finite_number,
 )
 from nnmd_graph.data.runner import Normalization
+from nnmd_graph.elements import atomic_number
 from nnmd_graph.nn.cutoff import NO_INNER_RADIUS
 
 A = TypeVar("A")
@@ -197,14 +197,14 @@ class _Reader:
 
     def species(self) -> tuple[int, ...]:
         line, words = self.words("elements")
-        species = tuple(sorted({self.parse(line, element_number, w) for w in words}))
+        species = tuple(sorted({self.parse(line, _element, w) for w in words}))
         count = int(self.number("number_of_elements", len(species)))
         if count != len(words) or len(species) != len(words):
             raise self.error(line, f"{count} different elements", " ".join(words))
         return species
 
     def element(self, number: int, words: list[str], species: tuple[int, ...]) -> int:
-        z = self.parse(number, element_number, words[0] if words else "")
+        z = self.parse(number, _element, words[0] if words else "")
         if z not in species:
             raise self.error(number, "an element of 'elements'", repr(words[0]))
         return z
@@ -350,3 +350,8 @@ _KEYWORDS = {
     "element_activation_short",
 }
 """What is read here; all else is of no account for energies and forces."""
+
+
+def _element(word: str) -> int:
+    """Atomic number of a symbol; the line in the file is named by the caller."""
+    return atomic_number(word, None)

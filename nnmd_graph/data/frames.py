@@ -10,6 +10,7 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from nnmd_graph.elements import check_atomic_numbers
 from nnmd_graph.graph import Labels
 
 
@@ -40,8 +41,8 @@ def check_structure(atoms: Any) -> None:
 
     Raises:
         TypeError: not an `ase.Atoms`.
-        ValueError: no atoms, dummy atoms, numbers that are not finite, or a periodic direction
-            without a volume.
+        ValueError: no atoms, atoms that are no element, numbers that are not finite, or a
+            periodic direction without a volume.
     """
     if not isinstance(atoms, ase.Atoms):
         raise TypeError(
@@ -57,11 +58,7 @@ def check_structure(atoms: Any) -> None:
                 f"`{name}`: expected finite numbers in Å, got {array[bad[0, 0]].tolist()} for "
                 f"{what}; repair or remove the frame"
             )
-    if atoms.numbers.min() < 1:
-        raise ValueError(
-            f"`numbers`: expected elements, got the dummy atom X (atomic number "
-            f"{atoms.numbers.min()}) as atom {atoms.numbers.argmin()}; remove it"
-        )
+    check_atomic_numbers(atoms.numbers)
     periodic = atoms.cell.array[atoms.pbc]
     if np.linalg.matrix_rank(periodic) < len(periodic):
         raise ValueError(

@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 import ase
 import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import atomic_numbers
 from ase.io.formats import open_with_compression
 
+from nnmd_graph.elements import atomic_number
 from nnmd_graph.files import replacing
 from nnmd_graph.graph import read_labels
 from nnmd_graph.units import energy_factor, length_factor
@@ -238,8 +238,10 @@ def _take(block: _Block, number: int, key: str, words: list[str], line: str) -> 
                 number, "atom x y z element charge 0 fx fy fz", line.strip(),
                 "write 0 where nothing is known",
             )  # fmt: skip
-        if words[3] not in atomic_numbers or not atomic_numbers[words[3]]:
-            raise block.error(number, "the symbol of an element", repr(words[3]), "correct it")
+        try:
+            atomic_number(words[3], None)
+        except ValueError as error:
+            raise ValueError(f"`path`: {block.file}:{number}: {error}; correct it") from None
         block.atoms.append((number, words))
     elif key in ("energy", "charge"):
         if not words:

@@ -4,15 +4,15 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import ase
 import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from nnmd_graph.errors import did_you_mean
+from nnmd_graph.elements import atomic_number
 
 if TYPE_CHECKING:
     from nnmd_graph.data.dataset import AtomsDataset
@@ -64,24 +64,8 @@ def _given_energies(given: Mapping[Any, Any]) -> dict[int, float]:
             raise TypeError(f"`given[{key!r}]`: expected a number in eV, got {energy!r}")
         if not math.isfinite(energy):
             raise ValueError(f"`given[{key!r}]`: expected a finite number in eV, got {energy}")
-        energies[_atomic_number(key)] = float(energy)
+        energies[atomic_number(key, "given")] = float(energy)
     return energies
-
-
-def _atomic_number(key: Any) -> int:
-    if isinstance(key, str):
-        z = atomic_numbers.get(key, 0)
-        if z > 0:
-            return z
-        hint = did_you_mean(key.capitalize(), chemical_symbols[1:])
-        raise ValueError(f"`given`: expected symbols of elements such as 'Cu', got {key!r}{hint}")
-    if isinstance(key, bool) or not isinstance(key, Integral):
-        raise TypeError(f"`given`: expected atomic numbers or symbols as keys, got {key!r}")
-    if not 0 < int(key) < len(chemical_symbols):
-        raise ValueError(
-            f"`given`: expected atomic numbers from 1 to {len(chemical_symbols) - 1}, got {key}"
-        )
-    return int(key)
 
 
 def _is_isolated_atom(atoms: ase.Atoms) -> bool:

@@ -9,6 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
+from nnmd_graph.elements import check_atomic_numbers
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.labels import Labels, read_labels
 from nnmd_graph.graph.neighbors import radius_graph
@@ -31,7 +32,7 @@ def from_ase(
 
     Raises:
         ValueError: positions or cell are not finite, a periodic direction has no volume, two atoms
-            sit on top of each other, or the labels do not fit the structure.
+            sit on top of each other or are no element, or the labels do not fit the structure.
         TypeError: `atoms` is not an `ase.Atoms`.
     """
     if not isinstance(atoms, ase.Atoms):
@@ -39,6 +40,7 @@ def from_ase(
             f"`atoms`: expected an ase.Atoms, got {type(atoms).__name__}; "
             "read files with ase.io.read"
         )
+    check_atomic_numbers(atoms.numbers)
     dtype = torch.get_default_dtype() if dtype is None else dtype
     cell, pbc = atoms.cell.array, atoms.pbc
     edge_index, edge_cell_shift = radius_graph(atoms.positions, cell, pbc, cutoff, backend=backend)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
+from nnmd_graph.elements import atomic_number, symbol
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 
 
@@ -16,17 +16,10 @@ def species_tuple(species: Iterable[int | str] | int | str) -> tuple[int, ...]:
 
     Raises:
         ValueError: If there is none, or one is not an element.
+        TypeError: If one is neither a symbol nor a whole number.
     """
     given = [species] if isinstance(species, int | str) else list(species)
-    numbers = set()
-    for element in given:
-        z = atomic_numbers.get(element, 0) if isinstance(element, str) else int(element)
-        if not 0 < z < len(chemical_symbols):
-            raise ValueError(
-                f"`species` must be element symbols or atomic numbers, got {element!r}; "
-                "write for example ('H', 'O') or (1, 8)"
-            )
-        numbers.add(z)
+    numbers = {atomic_number(element) for element in given}
     if not numbers:
         raise ValueError("`species` must name at least one element, got none; give ('Cu',)")
     return tuple(sorted(numbers))
@@ -50,10 +43,10 @@ def species_ids(z: Tensor, species: tuple[int, ...]) -> Tensor:
     unknown = known[species_id] != z
     if bool(unknown.any()):
         atom = int(torch.nonzero(unknown)[0])
-        names = [chemical_symbols[s] for s in species]
+        names = [symbol(s) for s in species]
         raise ValueError(
             f"`z` must hold elements that the model knows, {names}, got "
-            f"{chemical_symbols[int(z[atom])]} (atom {atom}); train on data with this element"
+            f"{symbol(int(z[atom]))} (atom {atom}); train on data with this element"
         )
     return species_id
 

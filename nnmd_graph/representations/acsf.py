@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nnmd_graph.elements import atomic_number
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import edge_vectors
 from nnmd_graph.nn.cutoff import CutoffFunction
@@ -22,7 +23,6 @@ from nnmd_graph.representations.neighborhoods import Range, keep_freed_memory, r
 from nnmd_graph.representations.pieces import Piece
 from nnmd_graph.representations.symmetry_functions import (
     SymmetryFunction,
-    atomic_number,
     from_dict,
 )
 
@@ -116,7 +116,7 @@ class ACSF(nn.Module):
         Raises:
             ValueError: If the element is not one of the set.
         """
-        z = atomic_number(element)
+        z = atomic_number(element, "element")
         if z not in self.species:
             names = [chemical_symbols[known] for known in self.species]
             raise ValueError(f"`element` must be one of {names}, got {element!r}; add it")

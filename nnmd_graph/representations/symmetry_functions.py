@@ -41,25 +41,9 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from ase.data import atomic_numbers, chemical_symbols
+from nnmd_graph.elements import atomic_number
 
 Neighbors = int | str | tuple[int | str, ...] | None
-
-
-def atomic_number(element: int | str) -> int:
-    """Atomic number of an element given as a number or a symbol.
-
-    Raises:
-        ValueError: If there is no such element.
-    """
-    if isinstance(element, str) and element in atomic_numbers:
-        return atomic_numbers[element]
-    if not isinstance(element, str) and 0 < int(element) < len(chemical_symbols):
-        return int(element)
-    raise ValueError(
-        f"`neighbors` must name elements by symbol or atomic number, got {element!r}; "
-        "write 'Cu' or 29"
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +87,7 @@ class SymmetryFunction:
         if self.neighbors is not None:
             object.__setattr__(self, "neighbors", self._sorted_neighbors())
         if self.centre is not None:
-            object.__setattr__(self, "centre", atomic_number(self.centre))
+            object.__setattr__(self, "centre", atomic_number(self.centre, "centre"))
 
     def _error(self, name: str, expected: str, value: Any, advice: str) -> ValueError:
         return ValueError(f"`{name}` of {type(self).__name__} {expected}, got {value}; {advice}")
@@ -119,8 +103,7 @@ class SymmetryFunction:
 
     def _sorted_neighbors(self) -> tuple[int, ...]:
         given = self.neighbors if isinstance(self.neighbors, tuple | list) else (self.neighbors,)
-        # mypy: the union with None was left before this is called.
-        numbers = tuple(sorted(atomic_number(element) for element in given))  # type: ignore[arg-type]
+        numbers = tuple(sorted(atomic_number(element, "neighbors") for element in given))
         if len(numbers) != self.order:
             raise self._error(
                 "neighbors", f"must be {self.order} element(s)", given,

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 from torch import Tensor
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.elements import atomic_number
 
 BALANCED = "balanced"
 
@@ -35,13 +36,8 @@ def check_element_weights(given: Any) -> str | dict[int, float] | None:
         )
     weights: dict[int, float] = {}
     for element, weight in given.items():
-        z = atomic_numbers.get(element, 0) if isinstance(element, str) else element
-        if isinstance(z, bool) or z not in range(1, len(chemical_symbols)):
-            raise ValueError(
-                f"`element_weights` must be by element, got {element!r}; write symbols or atomic "
-                "numbers, for example {'Cu': 5.0}"
-            )
-        if int(z) in weights:
+        z = atomic_number(element, "element_weights")
+        if z in weights:
             raise ValueError(
                 f"`element_weights` must name an element once, got {chemical_symbols[z]} twice; "
                 "leave one out"
@@ -53,7 +49,7 @@ def check_element_weights(given: Any) -> str | dict[int, float] | None:
                 f"`element_weights` must be positive numbers, got {weight!r} for {element!r}; the "
                 "weight of the others is 1"
             )
-        weights[int(z)] = float(number)
+        weights[z] = float(number)
     return weights
 
 

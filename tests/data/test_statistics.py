@@ -131,9 +131,9 @@ def test_no_energy_with_the_missing_element() -> None:
     ("given", "error", "message"),
     [
         ({"cu": -1.0}, ValueError, "got 'cu'; did you mean 'Cu'"),
-        ({0: -1.0}, ValueError, "atomic numbers from 1"),
-        ({119: -1.0}, ValueError, "atomic numbers from 1"),
-        ({2.5: -1.0}, TypeError, "atomic numbers or symbols"),
+        ({0: -1.0}, ValueError, "atomic number from 1"),
+        ({119: -1.0}, ValueError, "atomic number from 1"),
+        ({2.5: -1.0}, TypeError, "symbol or the atomic number"),
         ({"Cu": float("nan")}, ValueError, r"`given\['Cu'\]`: expected a finite number"),
         ({"Cu": "-1"}, TypeError, r"`given\['Cu'\]`: expected a number in eV"),
     ],

@@ -131,7 +131,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(TypeError, match="`potential` must be a Potential"):
         extend_species(nn.Linear(1, 1), "Au")  # type: ignore[arg-type]
     potential = Potential(BPNN(ACSF(["Cu"], 4.0, [G2(eta=1.0)]), (4,)))
-    with pytest.raises(ValueError, match="`species` must be element symbols"):
+    with pytest.raises(ValueError, match="`species`: expected the symbol"):
         extend_species(potential, "Xx")
 
 

@@ -87,7 +87,7 @@ def test_number_of_neighbors_fits_the_sum(kind, parameters, neighbors) -> None:
 
 @pytest.mark.parametrize("neighbors", ["Xx", 0, 500, "HO"])
 def test_neighbors_are_elements(neighbors) -> None:
-    with pytest.raises(ValueError, match=r"`neighbors` must name elements.*got"):
+    with pytest.raises(ValueError, match=r"`neighbors`: expected .*got"):
         G2(eta=1.0, neighbors=neighbors)
 
 

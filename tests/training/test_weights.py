@@ -169,7 +169,7 @@ def test_a_key_that_no_frame_has_is_refused() -> None:
     ("given", "error", "message"),
     [
         ("balance", TypeError, "must be 'balanced' or weights by element, got 'balance'"),
-        ({"Xx": 1.0}, ValueError, "must be by element, got 'Xx'"),
+        ({"Xx": 1.0}, ValueError, "`element_weights`: expected the symbol of an element, got 'Xx'"),
         ({"Cu": 0.0}, ValueError, "must be positive numbers, got 0.0 for 'Cu'"),
         ({"Cu": 1.0, 29: 2.0}, ValueError, "got Cu twice"),
         (3.0, TypeError, "got 3.0"),
