@@ -18,6 +18,9 @@ MIN_DISTANCE = 1e-3
 _PAD = 1e-6
 """Å; backends search this much further, and a pair exactly at the cutoff is decided here."""
 
+_CENTRES = 16
+"""Atoms whose neighbours are counted in an estimate for all."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Pairs = tuple[Ints, Ints, Ints]  # i, j [E] and S [E, 3], with vec = r_j - r_i + S·cell
@@ -97,6 +100,52 @@ def _order(i: Ints, j: Ints, shift: Ints, num_atoms: int) -> Ints:
             key = key * span[axis] + (shift[:, axis] - low[axis])
         return np.argsort(key, kind="stable")
     return np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], j, i))
+
+
+def estimated_edges(pos: Any, cell: Any, pbc: Any, cutoff: float) -> float:
+    """Estimate how many edges `radius_graph` finds, before anything is paid for them.
+
+    Of an atom at the distance d across the directions that do not repeat, c_k (r_c^2 - d^2)^(k/2) /
+    V_k images lie within the cutoff, k the number of directions that repeat, V_k the volume (area,
+    length, 1) of a cell in them and c_k r^k the volume of a ball (disc, rod, point) of radius r.
+    A crystal has N^2 times that with d = 0, the density times the volume of the sphere for each
+    atom; elsewhere a few centres stand for all.
+
+    Args:
+        pos: see `radius_graph`, as are all others.
+        cell: [3, 3], Å.
+        pbc: [3].
+        cutoff: Å.
+
+    Returns:
+        The number of edges; inf where it is beyond every number.
+    """
+    return _expected(*_checked(pos, cell, pbc, cutoff))
+
+
+def _expected(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> float:
+    k = int(periodic.sum())
+    ball = (1.0, 2.0, math.pi, 4.0 * math.pi / 3.0)[k]
+    if len(r) == 0:
+        return 0.0
+    with np.errstate(over="ignore", under="ignore"):
+        # In a crystal nothing lies across, and every centre sees the same
+        centres = np.linspace(0, len(r) - 1, min(len(r), _CENTRES)).astype(int)
+        square = np.full((1, len(r)), np.square(r_c))
+        if k < 3:
+            across = np.eye(3)
+            if k:
+                sizes, vt = np.linalg.svd(h[periodic])[1:]
+                across = vt[k:].T
+                ball /= float(sizes.prod())
+            apart = (r[centres, None] - r[None]) @ across
+            square = np.maximum(square - np.square(apart).sum(-1), 0.0)
+        else:
+            # Not a determinant: of lengths of 1e160 Å it is no number
+            ball /= float(np.abs(np.diag(np.linalg.qr(h, mode="r"))).prod())
+        images = ball * square ** (0.5 * k) if k else square > 0.0
+        # An atom is no neighbour of its own
+        return max(0.0, float(images.sum(1).mean()) - 1.0) * len(r)
 
 
 def _checked(

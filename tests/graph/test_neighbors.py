@@ -9,14 +9,14 @@ import ase
 import numpy as np
 import pytest
 import torch
-from ase.build import bulk
+from ase.build import bulk, fcc111, graphene, molecule
 from ase.neighborlist import primitive_neighbor_list
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from nnmd_graph.graph import neighbors
-from nnmd_graph.graph.neighbors import radius_graph
+from nnmd_graph.graph.neighbors import estimated_edges, radius_graph
 
 Edge = tuple[int, int, int, int, int]
 
@@ -276,3 +276,37 @@ def test_torch_cluster_missing_says_what_to_install(monkeypatch):
         ImportError, match=r"`backend`.*pip install --no-build-isolation nnmd-graph\[pyg-ext\]"
     ):
         radius_graph(np.zeros((1, 3)), np.eye(3), [True] * 3, 2.0, backend="torch_cluster")
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    [
+        bulk("Cu", cubic=True) * (2, 2, 2),
+        bulk("Mg"),
+        fcc111("Al", (3, 3, 3), vacuum=8.0),
+        graphene(size=(3, 3, 1)),
+        molecule("CH3CH2OH"),
+        ase.Atoms("Cu3", [[0, 0, 0], [1.9, 0.4, 0.9], [-0.3, 1.8, 1.7]], cell=[0, 0, 3.4],
+                  pbc=(False, False, True)),
+        ase.Atoms("Ar900", np.random.default_rng(0).uniform(0, 30, (900, 3))),
+    ],
+    ids=["cubic", "hexagonal", "slab", "sheet", "molecule", "wire", "gas"],
+)  # fmt: skip
+@pytest.mark.parametrize("cutoff", [6.0, 9.5, 17.0])
+def test_the_number_of_edges_is_known_before_the_search(atoms, cutoff):
+    estimate = estimated_edges(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
+    assert estimate == pytest.approx(len(edges_of(atoms, cutoff)), rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("cell", "pbc", "cutoff", "expected"),
+    [
+        (np.zeros((3, 3)), [False] * 3, 1e200, 2.0),
+        (np.eye(3) * 1e40, [True] * 3, 5.0, 0.0),
+        (np.eye(3) * 3.0, [True] * 3, 1e200, np.inf),
+        (np.eye(3) * 3.0, [False, True, False], 1e200, np.inf),
+    ],
+)
+def test_an_estimate_of_edges_stands_huge_numbers(cell, pbc, cutoff, expected):
+    assert estimated_edges([[0, 0, 0], [1, 1, 1]], cell, pbc, cutoff) == expected
+    assert estimated_edges(np.zeros((0, 3)), cell, pbc, cutoff) == 0.0
