@@ -22,6 +22,7 @@ ORDER = [
     "training",
     "evaluation",
     "calculators",
+    "testing",
     "active",
     "workflow",
     "cli",
