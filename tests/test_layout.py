@@ -13,6 +13,7 @@ ORDER = [
     "units",
     "files",
     "devices",
+    "memory",
     "progress",
     "graph",
     "data",

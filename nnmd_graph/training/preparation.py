@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.data.statistics import fit_isolated_energies, force_rms
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
+from nnmd_graph.memory import available_bytes
 from nnmd_graph.models.extension import fit_new_scaling, has_new_entries
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
@@ -57,14 +57,6 @@ def _energy_spread(train: AtomsDataset, energies: Mapping[int, float]) -> float:
         if label.energy is not None
     ]
     return float(np.std(residuals)) if residuals else 0.0
-
-
-def available_bytes() -> int:
-    """Free memory of this machine, in bytes; 4 GiB where it cannot be read."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 4 * 2**30
 
 
 def should_precompute(
