@@ -176,13 +176,13 @@ def test_missing_labels_are_said_once() -> None:
     frames[3].calc.results.pop("forces")
     ase.io.write("some.extxyz", frames)
     output = run("train", "config.yaml", "some.extxyz")
-    assert output.count("Warning: `frames`: of 12 frames 1 have no forces") == 1
+    assert output.count("Warning: `data.train`: of 12 frames 1 have no forces") == 1
 
 
 def test_the_folder_of_a_run_is_not_overwritten() -> None:
     run("train", "config.yaml")
     before = Path("run/model.pt").read_bytes()
-    assert "`output`: expected a new folder, got 'run'" in fails("train", "config.yaml")
+    assert "`--output`: expected a new folder, got 'run'" in fails("train", "config.yaml")
     assert Path("run/model.pt").read_bytes() == before
     run("train", "config.yaml", "--overwrite", "--seed", 1)
     assert Path("run/model.pt").read_bytes() != before
@@ -203,8 +203,8 @@ def test_resume_where_there_is_nothing_starts() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seed", 7], "`seed` was 0, now 7"),
-        (["--cutoff", 3.7], "`model.cutoff` was 3.6, now 3.7"),
+        (["--seed", 7], "`--seed` was 0, now 7"),
+        (["--cutoff", 3.7], "`--cutoff` was 3.6, now 3.7"),
     ],
 )
 def test_resume_with_other_settings_is_an_error(arguments: list[Any], message: str) -> None:
@@ -314,15 +314,15 @@ def one_frame() -> None:
 
 
 WRONG_DATA: list[tuple[Callable[[], None], str]] = [
-    (nan_forces, "`frames[2]` (frame 2 of 'bad.extxyz'): `forces`: expected finite numbers"),
-    (nan_energy, "`frames[2]` (frame 2 of 'bad.extxyz'): `energy`: expected finite numbers"),
-    (nan_positions, "`frames[2]` (frame 2 of 'bad.extxyz'): `positions`: expected finite numbers"),
+    (nan_forces, "frame 2 of 'bad.extxyz': `forces`: expected finite numbers"),
+    (nan_energy, "frame 2 of 'bad.extxyz': `energy`: expected finite numbers"),
+    (nan_positions, "frame 2 of 'bad.extxyz': `positions`: expected finite numbers"),
     (atoms_on_top, "expected atoms at least 0.001 Å apart, got atoms 0 and 1"),
     (no_volume, "`cell`: expected vectors that span a volume in the periodic directions"),
     (wrong_shape, "`forces`: expected shape [N, 3], got [4, 2]"),
     (truncated, "the file ends after 2 of the frame's 4 atoms"),
     (empty, "expected structures, got the empty file"),
-    (one_frame, "`val`: expected at least one frame"),
+    (one_frame, "`data.split.val`: expected at least one frame"),
 ]
 
 
@@ -339,16 +339,19 @@ def test_wrong_data_are_named(make: Callable[[], None], message: str) -> None:
     ("arguments", "message"),
     [
         (["train", "cooper.extxyz"], "'copper.extxyz'?"),
-        (["train", "confg.yaml"], "`config`: expected a file, got 'confg.yaml', which is not the"),
-        (["train"], "`sources`: expected a data file or a config file, got none"),
+        (["train", "confg.yaml"], "`SOURCES`: expected a file, got 'confg.yaml', which is not the"),
+        (["train"], "`SOURCES`: expected a data file or a config file, got none"),
         (["train", "--resume"], "('run' holds no run to go on with)"),
-        (["train", "config.yaml", "config.yaml"], "`sources`: expected one config file, got 2"),
+        (["train", "config.yaml", "config.yaml"], "`SOURCES`: expected one config file, got 2"),
         (["train", "copper.extxyz", "--model", "bpn"], "got 'bpn'; did you mean 'bpnn'?"),
-        (["train", "copper.extxyz", "--cutoff", -1], "`model.cutoff` in the options: expected a n"),
-        (["train", "copper.extxyz", "--max-epochs", 0], "`training.max_epochs` in the options"),
-        (["train", "copper.extxyz", "--device", "gpu"], "`device`: expected 'auto', 'cpu'"),
+        (["train", "copper.extxyz", "--cutoff", -1], "`--cutoff` in the options: expected a n"),
+        (["train", "copper.extxyz", "--max-epochs", 0], "`--max-epochs` in the options"),
+        (["train", "copper.extxyz", "--device", "gpu"], "`--device`: expected 'auto', 'cpu'"),
         (["train", "copper.extxyz", "-o", "config.yaml"], "expected a folder, got the file"),
-        (["train", "copper.extxyz", "--energy-key", "E"], "`energy_key`: expected a key of the f"),
+        (
+            ["train", "copper.extxyz", "--energy-key", "E"],
+            "`--energy-key`: expected a key of the f",
+        ),
         (["info", "missing.extxyz"], "which is not there"),
         (["info", "missing.pt"], "which does not exist"),
         (["info", "."], "which does not exist"),
@@ -367,12 +370,14 @@ def test_a_typo_in_the_config() -> None:
 def test_a_batch_larger_than_the_set() -> None:
     config({}, batch_size=64)
     message = fails("train", "config.yaml")
-    assert "`batch_size` must not exceed the training set of 10 structures, got 64" in message
+    assert (
+        "`training.batch_size` must not exceed the training set of 10 structures, got 64" in message
+    )
 
 
 def test_a_diverging_training_says_so() -> None:
     config({}, learning_rate=1e30, ema_decay=0)
-    assert "lower `learning_rate`" in fails("train", "config.yaml")
+    assert "lower `training.learning_rate`" in fails("train", "config.yaml")
 
 
 @pytest.mark.parametrize("command", ["evaluate", "md", "info"])
@@ -382,7 +387,8 @@ def test_broken_models_are_refused(command: str, model: Path) -> None:
     Path("cut.pt").write_bytes(content[: len(content) // 2])
     assert "which is damaged or foreign" in fails(command, "cut.pt", *rest)
     Path("empty.pt").write_bytes(b"")
-    assert "`path` must be" in fails(command, "empty.pt", *rest)
+    where = "FILES" if command == "info" else "MODEL"
+    assert f"`{where}` must be" in fails(command, "empty.pt", *rest)
     torch.save({"weights": torch.zeros(3)}, "foreign.pt")
     assert "which is something else" in fails(command, "foreign.pt", *rest)
     torch.save(torch.nn.Linear(2, 2), "pickled.pt")
@@ -474,12 +480,12 @@ def test_extrapolation_is_printed() -> None:
     assert "extrapolations: 8 atoms in 2 structures" in output
     assert "G2(" in Path("errors/report.html").read_text()
     output = run("md", "run", "stretched.extxyz", "--steps", 5, "--extrapolation", "WARN")
-    assert "Warning: `atoms`" in output and "in 6 of 6 steps" in output
+    assert "Warning: `START`" in output and "in 6 of 6 steps" in output
     output = run("md", "run", "stretched.extxyz", "--steps", 5, "-o", "b.traj")
     assert "Warning" not in output and "in 6 of 6 steps" in output
     md = ("md", "run", "stretched.extxyz", "-o", "c.traj")
     assert "expected at most 0" in fails(*md, "--extrapolation", "error")
-    assert "`extrapolation`: expected one of" in fails(*md, "--extrapolation", "maybe")
+    assert "`--extrapolation`: expected one of" in fails(*md, "--extrapolation", "maybe")
     assert "ended in step 1: " in fails(*md, "--max-extrapolations", 20)
 
 
@@ -498,18 +504,18 @@ def test_md_that_blows_up_says_so(model: Path) -> None:
     potential.model.baseline.set({29: 0.0}, 1e8)
     potential.save(model)
     message = fails("md", model, "copper.extxyz", "--timestep", 20, "--steps", 50)
-    assert "the simulation" in message and "Shorten `timestep`" in message
+    assert "the simulation" in message and "Shorten `--timestep`" in message
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--ensemble", "npt"], "`ensemble`: expected one of ['nve', 'nvt']"),
-        (["--temperature", -5], "`temperature`: expected 0 K or more"),
-        (["--index", ":"], "`index`: expected one structure, got 12"),
-        (["--repeat", 0, 1, 1], "`repeat`: expected three positive integers"),
-        (["--output", "md.foo"], "`output`: expected a name that ends in"),
-        (["--device", "gpu"], "`device`: expected 'auto', 'cpu'"),
+        (["--ensemble", "npt"], "`--ensemble`: expected one of ['nve', 'nvt']"),
+        (["--temperature", -5], "`--temperature`: expected 0 K or more"),
+        (["--index", ":"], "`--index`: expected one structure, got 12"),
+        (["--repeat", 0, 1, 1], "`--repeat`: expected three positive integers"),
+        (["--output", "md.foo"], "`--output`: expected a name that ends in"),
+        (["--device", "gpu"], "`--device`: expected 'auto', 'cpu'"),
     ],
 )
 def test_wrong_options_of_md(model: Path, options: list[Any], message: str) -> None:

@@ -52,7 +52,7 @@ def test_refuses_what_is_there_and_what_it_does_not_know(model: Potential) -> No
     run("run", "--output", "out")
     before = Path("out/input.nn").read_text(encoding="utf-8")
     message = run("run", "--output", "out", "--energy-unit", "meV", status=2)
-    assert "`output`: expected a new folder, got 'out' with input.nn" in message
+    assert "`--output`: expected a new folder, got 'out' with input.nn" in message
     assert Path("out/input.nn").read_text(encoding="utf-8") == before
     run("run", "--output", "out", "--energy-unit", "meV", "--overwrite")
     assert Path("out/input.nn").read_text(encoding="utf-8") != before

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nnmd_graph"
 ORDER = [
     "shapes",
     "errors",
+    "naming",
     "elements",
     "units",
     "files",

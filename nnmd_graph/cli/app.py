@@ -14,10 +14,12 @@ from nnmd_graph.cli.evaluate import evaluate
 from nnmd_graph.cli.export import export
 from nnmd_graph.cli.info import info
 from nnmd_graph.cli.md import md
+from nnmd_graph.cli.names import Command
 from nnmd_graph.cli.quickstart import quickstart
 from nnmd_graph.cli.train import train
 from nnmd_graph.evaluation.report import versions
 from nnmd_graph.models import ExtrapolationError
+from nnmd_graph.naming import renamed
 from nnmd_graph.training.task import DivergedError
 from nnmd_graph.workflow import UnstableError
 
@@ -40,7 +42,9 @@ class _Group(TyperGroup):
             # backticks or quotes), those of its dependencies are not
             warnings.simplefilter("ignore")
             warnings.filterwarnings("default", message="[`']", category=UserWarning)
-            warnings.showwarning = lambda message, *args, **kwargs: print_warning(str(message))
+            warnings.showwarning = lambda message, *args, **kwargs: print_warning(
+                renamed(str(message))
+            )
             try:
                 return super().invoke(ctx)
             except KeyboardInterrupt:
@@ -92,7 +96,7 @@ def _options(
 
 
 for command in (quickstart, train, evaluate, compare, md, export, info):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.models import Committee, Potential
+from nnmd_graph.naming import naming
 
 ModelFile = Annotated[
     Path, typer.Argument(help="A model file, or the folder of a run.", show_default=False)
@@ -45,14 +46,16 @@ def model_file(path: Path) -> Path:
 
 def load_potential(path: Path, device: str) -> Potential:
     """Read a model onto a device."""
-    return Potential.load(model_file(path), device=find_device(device))
+    with naming({"path": "MODEL"}):
+        return Potential.load(model_file(path), device=find_device(device))
 
 
 def load_committee(path: Path, more: Sequence[Path] | None, device: str) -> Potential | Committee:
     """Read a model onto a device, and with further ones as a committee."""
     if not more:
         return load_potential(path, device)
-    return Committee.load([model_file(file) for file in (path, *more)], find_device(device))
+    with naming({"path": "--committee"}):
+        return Committee.load([model_file(file) for file in (path, *more)], find_device(device))
 
 
 def read_dataset(

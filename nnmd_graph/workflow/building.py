@@ -9,11 +9,15 @@ import torch
 from ase.data import chemical_symbols
 
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.models import BPNN, GCNN, Potential
+from nnmd_graph.models import BPNN, GCNN, EnergyModel, Potential
+from nnmd_graph.naming import naming
 from nnmd_graph.representations import ACSF, EmbeddedACSF
 from nnmd_graph.representations.symmetry_functions import from_dict
 from nnmd_graph.training import EnergyForcesLoss, Trainer
 from nnmd_graph.training.config import Config
+from nnmd_graph.training.model_config import Section
+
+NAMES = ("train", "val", "test")
 
 Parts = dict[str, AtomsDataset]
 """Training, validation and test set under "train", "val" and "test"; parts that are empty lack."""
@@ -30,31 +34,40 @@ def build_potential(config: Config, species: Sequence[int]) -> Potential:
         ValueError: the symmetry functions do not fit the elements or the cutoff.
         TypeError: the convolution does not fit its arguments.
     """
+    with naming(keys_of(config.model, "model") | {"species": "data.train"}):
+        return Potential(_build_model(config, species).to(getattr(torch, config.model.dtype)))
+
+
+def _build_model(config: Config, species: Sequence[int]) -> EnergyModel:
     model = config.model
     if model.name == "gcnn":
         values = model.convolutions.model_dump()
-        net = GCNN(
-            species,
-            model.cutoff,
-            stack_on=build_functions(config, species) if values.pop("stack") else None,
-            conv_options=values.pop("options"),
-            seed=config.seed,
-            **values,
-        )
-    else:
-        net = BPNN(
-            build_functions(config, species),
-            model.hidden_channels,
-            model.activation,
-            readout=model.readout,
-            ridge=model.ridge,
-            seed=config.seed,
-        )
-    return Potential(net.to(getattr(torch, model.dtype)))
+        with naming(keys_of(model.convolutions, "model.convolutions")):
+            return GCNN(
+                species,
+                model.cutoff,
+                stack_on=build_functions(config, species) if values.pop("stack") else None,
+                conv_options=values.pop("options"),
+                seed=config.seed,
+                **values,
+            )
+    return BPNN(
+        build_functions(config, species),
+        model.hidden_channels,
+        model.activation,
+        readout=model.readout,
+        ridge=model.ridge,
+        seed=config.seed,
+    )
 
 
 def build_functions(config: Config, species: Sequence[int]) -> ACSF | EmbeddedACSF:
     """Make the symmetry functions of the section `model`."""
+    with naming(keys_of(config.model.representation, "model.representation")):
+        return _build_functions(config, species)
+
+
+def _build_functions(config: Config, species: Sequence[int]) -> ACSF | EmbeddedACSF:
     model, chosen = config.model, config.model.representation
     functions = None
     if chosen.functions is not None:
@@ -101,18 +114,21 @@ def build_trainer(
     Raises:
         ValueError: a setting is out of range, or the device is not there.
     """
-    return Trainer(
-        **config.training.model_dump(),
-        loss=EnergyForcesLoss(**config.loss.model_dump()),
-        init=init,
-        freeze=config.transfer.freeze,
-        learning_rates=config.transfer.learning_rates,
-        refit_baseline=config.transfer.refit_baseline,
-        seed=config.seed,
-        device=config.device,
-        output=output,
-        progress=progress,
-    )
+    with naming(keys_of(config.loss, "loss")):
+        loss = EnergyForcesLoss(**config.loss.model_dump())
+    with naming(training_keys(config)):
+        return Trainer(
+            **config.training.model_dump(),
+            loss=loss,
+            init=init,
+            freeze=config.transfer.freeze,
+            learning_rates=config.transfer.learning_rates,
+            refit_baseline=config.transfer.refit_baseline,
+            seed=config.seed,
+            device=config.device,
+            output=output,
+            progress=progress,
+        )
 
 
 def read_parts(config: Config, *, known: Sequence[int] = (), progress: bool = False) -> Parts:
@@ -134,29 +150,49 @@ def read_parts(config: Config, *, known: Sequence[int] = (), progress: bool = Fa
             "`data.train`: expected a file to train on, got none; name it in the config or on the "
             "command line"
         )
-    parts = {"train": _read(config, data.train, progress)}
+    parts = {"train": _read(config, "train", data.train, progress)}
     for name, files in (("val", data.val), ("test", data.test)):
         if files:
-            parts[name] = _read(config, files, progress)
+            parts[name] = _read(config, name, files, progress)
     sizes = data.split.sizes(len(parts["train"]), "val" in parts, "test" in parts)
     seed = config.seed if data.split.seed is None else data.split.seed
-    drawn = parts["train"].split(*sizes, seed=seed, groups=data.groups)
-    for name, part in zip(("train", "val", "test"), drawn, strict=True):
+    with naming(keys_of(data.split, "data.split") | {"groups": "data.groups"}):
+        drawn = parts["train"].split(*sizes, seed=seed, groups=data.groups)
+    for name, part in zip(NAMES, drawn, strict=True):
         if name == "train" or len(part):
             parts[name] = part
-    parts = {name: parts[name] for name in ("train", "val", "test") if name in parts}
+    parts = {name: parts[name] for name in NAMES if name in parts}
     _check_elements(parts, known)
     return parts
 
 
-def _read(config: Config, files: Sequence[Path], progress: bool) -> AtomsDataset:
-    return AtomsDataset.read(
-        list(files),
-        config.model.cutoff,
-        progress=progress,
-        dtype=getattr(torch, config.model.dtype),
-        **config.data.keys(),
+def keys_of(section: Section, name: str) -> dict[str, str]:
+    """Keys of a section of the settings, by the arguments that they become."""
+    return {key: f"{name}.{key}" for key in type(section).model_fields}
+
+
+def training_keys(config: Config) -> dict[str, str]:
+    """Keys of the settings by the arguments of `Trainer` and of its `fit`."""
+    return (
+        keys_of(config.transfer, "transfer")
+        | keys_of(config.training, "training")
+        | {name: f"data.{name}" for name in ("train", "val", "test", *config.data.keys())}
+        | {"init": "transfer.from", "dataset": "data.train", "given": "training.isolated_energies"}
     )
+
+
+def _read(config: Config, part: str, files: Sequence[Path], progress: bool) -> AtomsDataset:
+    keys = {name: f"data.{name}" for name in type(config.data).model_fields if name not in NAMES}
+    with naming(
+        keys | {"path": f"data.{part}", "frames": f"data.{part}", "cutoff": "model.cutoff"}
+    ):
+        return AtomsDataset.read(
+            list(files),
+            config.model.cutoff,
+            progress=progress,
+            dtype=getattr(torch, config.model.dtype),
+            **config.data.keys(),
+        )
 
 
 def _check_elements(parts: Parts, known: Sequence[int]) -> None:

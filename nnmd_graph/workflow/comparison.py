@@ -184,7 +184,7 @@ def _check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     if (folder / SETTINGS).exists() and not (resume or overwrite):
         raise ValueError(
             f"`output`: expected a new folder, got '{folder}', which holds a comparison; go on with"
-            " it (`--resume`), replace it (`--overwrite`), or name another folder (`--output`)"
+            " it (`resume=True`), replace it (`overwrite=True`), or name another folder (`output`)"
         )
 
 

@@ -289,7 +289,7 @@ def _files(output: str | os.PathLike[str] | None, overwrite: bool) -> dict[str, 
     if there and not overwrite:
         raise ValueError(
             f"`output`: expected new files, got {', '.join(there)}, which exist; replace them "
-            "(`--overwrite`) or choose another name (`--output`)"
+            "(`overwrite=True`) or choose another name (`output`)"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     return files

@@ -75,7 +75,7 @@ def run_quickstart(
     if folder.is_file() or (data.exists() and not overwrite):
         raise ValueError(
             f"`output`: expected a new folder, got '{folder}', which is there; replace it "
-            "(`--overwrite`) or name another one (`--output`)"
+            "(`overwrite=True`) or name another one (`output`)"
         )
     say("Making data: copper, labelled by ASE's effective-medium potential")
     with replacing(data) as temporary:

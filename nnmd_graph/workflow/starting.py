@@ -9,6 +9,7 @@ from typing import Any
 from nnmd_graph.models import Potential
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.models.shared_readout import SharedReadout
+from nnmd_graph.naming import naming
 from nnmd_graph.representations import ACSF, EmbeddedACSF
 from nnmd_graph.representations.embedded_acsf import EMBEDDING_DIM
 from nnmd_graph.representations.graph_convolutions import GraphConvolutions
@@ -44,9 +45,10 @@ def read_start(config: Config, folder: Path) -> Potential | None:
     if path.resolve() in (folder.resolve(), (folder / "model.pt").resolve()):
         raise ValueError(
             f"`transfer.from`: expected a model outside of the folder of the run, got '{path}', "
-            "which the run would replace; name another folder (`--output`)"
+            "which the run would replace; name another folder (`output`)"
         )
-    init = load_start(path)
+    with naming({"path": "transfer.from"}):
+        init = load_start(path)
     _check_same_model(config, init)
     return init
 

@@ -25,9 +25,16 @@ from nnmd_graph.evaluation import (
 from nnmd_graph.files import replacing
 from nnmd_graph.models import Potential
 from nnmd_graph.models.extension import extend_species
+from nnmd_graph.naming import naming
 from nnmd_graph.training.callbacks import Row
 from nnmd_graph.training.config import Config, changes, parse_config, read_config, write_config
-from nnmd_graph.workflow.building import Parts, build_potential, build_trainer, read_parts
+from nnmd_graph.workflow.building import (
+    Parts,
+    build_potential,
+    build_trainer,
+    read_parts,
+    training_keys,
+)
 from nnmd_graph.workflow.starting import read_start, with_model_of
 
 FILES = (
@@ -128,7 +135,8 @@ def train_from_config(
         for name in FILES:
             (folder / name).unlink(missing_ok=True)
     write_config(config, folder / "config.yaml")
-    history = trainer.fit(potential, parts["train"], parts.get("val"), resume=resume)
+    with naming(training_keys(config)):
+        history = trainer.fit(potential, parts["train"], parts.get("val"), resume=resume)
     predictions = _predictions(potential, parts, progress)
     metrics = {name: Metrics.of(part) for name, part in predictions.items()}
     facts = _facts(whole, potential, parts, history)
@@ -160,7 +168,7 @@ def _check_folder(folder: Path, config: Config, resume: bool, overwrite: bool) -
     elif not overwrite:
         raise ValueError(
             f"`output`: expected a new folder, got '{folder}', which holds a run; go on with it "
-            "(`--resume`), replace it (`--overwrite`), or name another folder (`--output`)"
+            "(`resume=True`), replace it (`overwrite=True`), or name another folder (`output`)"
         )
 
 

@@ -340,7 +340,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_the_same(
 def test_a_folder_with_a_comparison_is_left_alone(done: Done) -> None:
     values, folder = done
     before = times(folder)
-    with pytest.raises(ValueError, match=r"`output`: expected a new folder, got .*--resume"):
+    with pytest.raises(ValueError, match=r"`output`: expected a new folder, got .*`resume=True`"):
         ng.compare(values, output=folder)
     with pytest.raises(ValueError, match=r"`resume`, `overwrite`: expected one of them"):
         ng.compare(values, output=folder, resume=True, overwrite=True)

@@ -134,7 +134,7 @@ def test_a_folder_with_a_run_is_left_alone(settings: Settings, tmp_path: Path) -
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
     first = train_from_config(settings(), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"`output`: expected a new folder, got .*--resume"):
+    with pytest.raises(ValueError, match=r"`output`: expected a new folder, got .*`resume=True`"):
         train_from_config(settings(), tmp_path / "run")
     again = train_from_config(settings() | {"seed": 1}, tmp_path / "run", overwrite=True)
     assert len(again.history) == 3
