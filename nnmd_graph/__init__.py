@@ -32,7 +32,7 @@ from nnmd_graph.representations.polynomial_functions import (
 )
 from nnmd_graph.representations.selection import select_functions
 from nnmd_graph.representations.stacked import stack
-from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5
+from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5, SymmetryFunction
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.trainer import Trainer
 from nnmd_graph.workflow.comparison import compare
@@ -62,6 +62,7 @@ __all__ = [
     "PolynomialRadial",
     "PolynomialWide",
     "Potential",
+    "SymmetryFunction",
     "Trainer",
     "compare",
     "evaluate",

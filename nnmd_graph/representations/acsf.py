@@ -220,7 +220,7 @@ class ACSF(nn.Module):
             if not isinstance(f, SymmetryFunction):
                 raise TypeError(
                     f"`functions` must be symmetry functions (G1 to G5), got {type(f).__name__}; "
-                    "write for example G2(eta=1.0, r_s=0.0)"
+                    "write for example G2(eta=1.0, r_s=0.0), or a SymmetryFunction of your own"
                 )
             self._check(f)
             wanted = (
@@ -230,6 +230,7 @@ class ACSF(nn.Module):
             )
             cutoff = f.cutoff if f.cutoff is not None else self.cutoff
             values = {k: v for k, v in f.to_dict().items() if k != "type"}
+            f.check_formulas(cutoff)
             expanded += [type(f)(**(values | {"cutoff": cutoff, "neighbors": n})) for n in wanted]
         if not expanded:
             raise ValueError("`functions` must hold at least one symmetry function, got none")

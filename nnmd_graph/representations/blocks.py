@@ -14,8 +14,6 @@ from nnmd_graph.representations.factors import (
     AngularKey,
     RadialFactors,
     RadialKey,
-    angular_key,
-    radial_key,
 )
 from nnmd_graph.representations.moments import MomentSum, WideFamily, has_moments
 from nnmd_graph.representations.narrow import GaussianSum, NarrowSum
@@ -58,7 +56,7 @@ class FunctionSet:
             WideFamily(replace(part.whole, compiled=True))
             if isinstance(part, WideFamily)
             else replace(part, compiled=True)
-            if isinstance(part, PairSum)
+            if isinstance(part, PairSum) and part.compilable
             else part
             for part in self.sums
         ]
@@ -152,7 +150,7 @@ def _sums(
     """Functions of one kind, cutoff and neighbour element (or pair) share a sum."""
     found: dict[tuple[object, ...], list[int]] = {}
     for column, f in enumerate(functions):
-        a, b = radial_key(f), angular_key(f)
+        a, b = f.radial_key(), f.angular_key()
         kinds = (a.kind, b.kind if b else None, f.narrow, b is not None and has_moments(b))
         found.setdefault((f.neighbors, f.cutoff, *kinds), []).append(column)
     return [
@@ -173,10 +171,10 @@ def _sum(
         keys = tuple(sorted(species.index(z) for z in first.neighbors))  # type: ignore[union-attr]
     # mypy: nor is there one without a cutoff.
     cutoff = float(first.cutoff)  # type: ignore[arg-type]
-    radial = [radial_key(f) for f in functions]
+    radial = [f.radial_key() for f in functions]
     if first.order == 1:
         return RadialSum(keys[0], RadialFactors(tuple(radial), cutoff, fc), tuple(columns))
-    angular = [angular_key(f) for f in functions]
+    angular = [f.angular_key() for f in functions]
     distinct: tuple[list[RadialKey], list[AngularKey]]
     distinct = list(dict.fromkeys(radial)), list(dict.fromkeys(a for a in angular if a))
     places = [

@@ -6,14 +6,16 @@ Every function of the family is a sum over neighbours or pairs of them of a prod
     wide:     rho(r_ij) rho(r_ik) A(cos theta)
     narrow:   rho(r_ij) rho(r_ik) rho(r_jk) A(cos theta)
 
-with rho(r) = exp(-eta (r - r_s)^2) f_c(r), cos(kappa r) f_c(r), f_c(r) or a polynomial window, and
-A(c) = 2^(1-zeta) (1 + lam c)^zeta or a window of the angle.
+with rho(r) = exp(-eta (r - r_s)^2) f_c(r), cos(kappa r) f_c(r), f_c(r), a polynomial window
+or a formula of the user's own times f_c(r), and A(c) = 2^(1-zeta) (1 + lam c)^zeta, a window of the
+angle or a formula. Each function of the family says itself what it is made of (``radial_key``,
+``angular_key`` in ``symmetry_functions.py``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,63 +23,43 @@ import torch
 from torch import Tensor
 
 from nnmd_graph.nn.cutoff import CutoffFunction, bump, smooth_step
-from nnmd_graph.representations.polynomial_functions import (
-    PolynomialNarrow,
-    PolynomialRadial,
-    PolynomialWide,
-)
-from nnmd_graph.representations.symmetry_functions import (
-    G1,
-    G2,
-    G3,
-    G4,
-    G5,
-    SymmetryFunction,
-)
 
 ValueAndSlope = tuple[Tensor, Tensor]
+Formula = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class RadialKey:
-    """Which rho, and its parameters: "gaussian" (eta, r_s), "wave" (kappa,), "window" (r_l,)."""
+    """Which rho, and its parameters.
+
+    Attributes:
+        kind: "gaussian" (eta, r_s), "wave" (kappa,), "window" (r_l,), or "formula" ().
+        parameters: Of the kind.
+        core: Of a window.
+        formula: r -> rho / f_c, elementwise, for the kind "formula".
+    """
 
     kind: str
     parameters: tuple[float, ...]
     core: str = ""
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True)
 class AngularKey:
-    """Which A, and its parameters: "power" (zeta, lam), "window" (theta_l, theta_h) in degrees."""
+    """Which A, and its parameters.
+
+    Attributes:
+        kind: "power" (zeta, lam), "window" (theta_l, theta_h) in degrees, or "formula" ().
+        parameters: Of the kind.
+        core: Of a window.
+        formula: cos theta -> A, elementwise, for the kind "formula".
+    """
 
     kind: str
     parameters: tuple[float, ...]
     core: str = ""
-
-
-def radial_key(f: SymmetryFunction) -> RadialKey:
-    """The function of a distance that a symmetry function is made of."""
-    match f:
-        case G1():
-            return RadialKey("gaussian", (0.0, 0.0))
-        case G2() | G4() | G5():
-            return RadialKey("gaussian", (f.eta, f.r_s))
-        case G3():
-            return RadialKey("wave", (f.kappa,))
-        case PolynomialRadial() | PolynomialNarrow() | PolynomialWide():
-            return RadialKey("window", (f.r_l,), f.polynomial)
-    raise TypeError(f"`functions` must be of a known type, got {type(f).__name__}; use G1 to G5")
-
-
-def angular_key(f: SymmetryFunction) -> AngularKey | None:
-    """The function of the angle that a symmetry function is made of; None for radial ones."""
-    match f:
-        case G4() | G5():
-            return AngularKey("power", (f.zeta, f.lam))
-        case PolynomialNarrow() | PolynomialWide():
-            return AngularKey("window", (f.theta_l, f.theta_h), f.polynomial.removesuffix("a"))
-    return None
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +82,9 @@ class RadialFactors:
         if self.keys[0].kind == "window":
             return self._windows(dist, parameters[0])
         envelope, steep = self.fc.value_and_slope(dist, self.cutoff)
+        if self.keys[0].kind == "formula":
+            value, slope = _formulas(self.keys, dist)
+            return value * envelope, slope * envelope + value * steep
         if self.keys[0].kind == "wave":
             phase = parameters[0] * dist
             cos = torch.cos(phase)
@@ -131,6 +116,9 @@ class AngularFactors:
 
     def __call__(self, cos: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Values and derivatives by cos theta without their factors, A tensors each."""
+        if self.keys[0].kind == "formula":
+            value, slope = _formulas(self.keys, cos)
+            return list(value), list(slope)
         if self.keys[0].kind == "window":
             parts = [angular_window(cos, key) for key in self.keys]
             return [value for value, _ in parts], [slope for _, slope in parts]
@@ -149,6 +137,14 @@ class AngularFactors:
         """A(cos theta = 1) of each power: a neighbour paired with itself."""
         powers = [key.parameters for key in self.keys]
         return [2.0 ** (1.0 - zeta) * (1.0 + lam) ** zeta for zeta, lam in powers]
+
+
+def _formulas(keys: Sequence[RadialKey | AngularKey], x: Tensor) -> ValueAndSlope:
+    """Values of formulas and their derivatives by automatic differentiation, each [B, ...]."""
+    one = torch.ones_like(x)
+    parts = [torch.func.jvp(key.formula, (x,), (one,)) for key in keys if key.formula]
+    values, slopes = zip(*parts, strict=True)
+    return torch.stack(values), torch.stack(slopes)
 
 
 @lru_cache(maxsize=256)

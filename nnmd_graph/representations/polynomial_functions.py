@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction, register
+from nnmd_graph.representations.factors import AngularKey, RadialKey
+from nnmd_graph.representations.symmetry_functions import SymmetryFunction
 
 POLYNOMIALS = ("p1", "p2", "p3", "p4", "e", "p1a", "p2a", "p3a", "p4a", "ea")
 """Cores: smooth steps of order 1 to 4 and exp(1 - 1/(1 - u^2)); "a": radial ones asymmetric."""
@@ -32,8 +33,11 @@ class _Polynomial(SymmetryFunction):
                 "r_l", f"must be below the cutoff, {self.cutoff} Å", self.r_l, "give a length in Å"
             )
 
+    def radial_key(self) -> RadialKey:
+        """A window of the distance."""
+        return RadialKey("window", (self.r_l,), self.polynomial)
 
-@register
+
 @dataclass(frozen=True, kw_only=True)
 class PolynomialRadial(_Polynomial):
     """Shell with a compact window, sum_j C(r_ij; r_l, r_c); n2p2 type 20, weighted 23.
@@ -65,8 +69,12 @@ class _PolynomialAngular(_Polynomial):
                 (self.theta_l, self.theta_h), "for example -90, 90",
             )  # fmt: skip
 
+    def angular_key(self) -> AngularKey:
+        """A window of the angle."""
+        core = self.polynomial.removesuffix("a")
+        return AngularKey("window", (self.theta_l, self.theta_h), core)
 
-@register
+
 @dataclass(frozen=True, kw_only=True)
 class PolynomialNarrow(_PolynomialAngular):
     """Narrow angular function, sum_{j<k} C(r_ij) C(r_ik) C(r_jk) C(theta); n2p2 types 21 and 24.
@@ -83,7 +91,6 @@ class PolynomialNarrow(_PolynomialAngular):
     narrow: ClassVar[bool] = True
 
 
-@register
 @dataclass(frozen=True, kw_only=True)
 class PolynomialWide(_PolynomialAngular):
     """Wide angular function, sum_{j<k} C(r_ij) C(r_ik) C(theta); n2p2 types 22 and 25.

@@ -84,6 +84,12 @@ class PairSum:
         """Whether both neighbours come from one table, so that each pair occurs twice in it."""
         return self.pair[0] == self.pair[1]
 
+    @property
+    def compilable(self) -> bool:
+        """Whether elementwise work can be compiled: not where formulas are the user's own."""
+        own = [key.formula for key in self.radial.keys] + [k.formula for k in self.angular.keys]
+        return not any(own)
+
     def __call__(self, tables: Tables) -> tuple[Tensor, Pullback]:
         """Values [C, K] and their pullback."""
         raise NotImplementedError

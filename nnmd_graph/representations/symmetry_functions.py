@@ -32,7 +32,8 @@ factor, Z_j Z_k in angular ones (M. Gastegger et al., J. Chem. Phys. 148, 241709
 
 Angular sums run over unordered pairs j < k, as in n2p2; the printed sum of Behler 2011 runs over
 both orders and is twice as large. All of them are products of one function of each distance and
-one of the angle, which ``factors.py`` evaluates; the sums are in ``sums.py``.
+one of the angle, which ``factors.py`` evaluates; the sums are in ``sums.py``. A function says
+itself which these are, so that one of the user's own needs nothing but its class.
 """
 
 from __future__ import annotations
@@ -41,7 +42,14 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+import torch
+from torch import Tensor
+
 from nnmd_graph.elements import atomic_number
+from nnmd_graph.representations.factors import AngularKey, RadialKey
+
+TYPES: dict[str, type[SymmetryFunction]] = {}
+"""Every symmetry function by the name of its class; a class joins when it is defined."""
 
 Neighbors = int | str | tuple[int | str, ...] | None
 
@@ -49,6 +57,14 @@ Neighbors = int | str | tuple[int | str, ...] | None
 @dataclass(frozen=True, kw_only=True)
 class SymmetryFunction:
     """One symmetry function: its parameters, the elements it belongs to and sums over, its cutoff.
+
+    A function of one's own is a frozen dataclass of this class that gives the formula of its
+    factors, elementwise in torch; derivatives are taken automatically, and the cutoff function is
+    multiplied to each factor of a distance:
+
+        radial:           sum_j radial(r_ij) f_c(r_ij)
+        angular, wide:    sum_{j<k} radial(r_ij) f_c(r_ij) radial(r_ik) f_c(r_ik) angular(cos theta)
+        angular, narrow:  the same times radial(r_jk) f_c(r_jk)
 
     Args:
         cutoff: Cutoff radius r_c in Å; None takes that of the set.
@@ -68,6 +84,70 @@ class SymmetryFunction:
     """Number of neighbours in a term: 1 radial, 2 angular."""
     narrow: ClassVar[bool] = False
     """Whether a term depends on the distance of the two neighbours as well."""
+
+    def __init_subclass__(cls) -> None:
+        """Make the class known to :func:`from_dict` by its name, unless that begins with "_".
+
+        Raises:
+            ValueError: If a function of the package has the name.
+        """
+        name, known = cls.__name__, TYPES.get(cls.__name__)
+        if known is not None and _is_ours(known) and not _is_ours(cls):
+            raise ValueError(
+                f"`{name}`: expected a name of its own for a symmetry function, got that of "
+                f"{known.__module__}.{name}; rename the class"
+            )
+        if not name.startswith("_"):
+            TYPES[name] = cls
+
+    def radial(self, dist: Tensor) -> Tensor:
+        """Factor of one distance without f_c, elementwise; for functions of one's own.
+
+        Args:
+            dist: Distances r of any shape, Å.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must offer radial(dist)")
+
+    def angular(self, cos: Tensor) -> Tensor:
+        """Factor of the angle theta between two neighbours, elementwise, where `order` is 2.
+
+        Args:
+            cos: cos theta of any shape.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must offer angular(cos), or order = 1")
+
+    def radial_key(self) -> RadialKey:
+        """The factor of a distance, as the sums take it."""
+        return RadialKey("formula", (), formula=self.radial)
+
+    def angular_key(self) -> AngularKey | None:
+        """The factor of the angle, as the sums take it; None for a radial function."""
+        return AngularKey("formula", (), formula=self.angular) if self.order == 2 else None
+
+    def check_formulas(self, cutoff: float) -> None:
+        """Try formulas of one's own out.
+
+        Raises:
+            ValueError: If one is not elementwise, or not finite between 0 and the cutoff.
+        """
+        points = torch.linspace(0.05, 1.0, 8, dtype=torch.float64).view(4, 2)
+        parts = (("radial", self.radial_key(), cutoff * points, "0 to the cutoff"),
+                 ("angular", self.angular_key(), 2.0 * points - 1.0, "-1 to 1"))  # fmt: skip
+        for name, key, x, interval in parts:
+            if key is None or key.formula is None:
+                continue
+            value = key.formula(x)
+            shape = value.shape if isinstance(value, Tensor) else type(value).__name__
+            if shape == x.shape and not value.isfinite().all():
+                raise self._error(
+                    name, f"must be finite from {interval}", value.flatten().tolist(),
+                    "mask before roots, logarithms and divisions",
+                )  # fmt: skip
+            if shape != x.shape or not torch.equal(key.formula(x[1:2]), value[1:2]):
+                raise self._error(
+                    name, "must give one value for each value, in the same shape",
+                    f"{shape} for {tuple(x.shape)}", "write it elementwise in torch",
+                )  # fmt: skip
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -125,6 +205,10 @@ class SymmetryFunction:
 class G1(SymmetryFunction):
     """Coordination number, G1 = sum_j f_c(r_ij) (Behler 2011, eq. 5)."""
 
+    def radial_key(self) -> RadialKey:
+        """Constant."""
+        return RadialKey("gaussian", (0.0, 0.0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class G2(SymmetryFunction):
@@ -138,6 +222,10 @@ class G2(SymmetryFunction):
     eta: float
     r_s: float = 0.0
 
+    def radial_key(self) -> RadialKey:
+        """A Gaussian of the distance."""
+        return RadialKey("gaussian", (self.eta, self.r_s))
+
 
 @dataclass(frozen=True, kw_only=True)
 class G3(SymmetryFunction):
@@ -148,6 +236,10 @@ class G3(SymmetryFunction):
     """
 
     kappa: float
+
+    def radial_key(self) -> RadialKey:
+        """A cosine of the distance."""
+        return RadialKey("wave", (self.kappa,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +257,14 @@ class _Angular(SymmetryFunction):
             raise self._error("zeta", "must be positive", self.zeta, "1, 2, 4, 16 are usual")
         if abs(self.lam) > 1.0:
             raise self._error("lam", "must lie in [-1, 1]", self.lam, "1 and -1 are usual")
+
+    def radial_key(self) -> RadialKey:
+        """A Gaussian of each distance."""
+        return RadialKey("gaussian", (self.eta, self.r_s))
+
+    def angular_key(self) -> AngularKey:
+        """A power of 1 + lam cos theta."""
+        return AngularKey("power", (self.zeta, self.lam))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,13 +299,8 @@ class G5(_Angular):
     """
 
 
-TYPES: dict[str, type[SymmetryFunction]] = {t.__name__: t for t in (G1, G2, G3, G4, G5)}
-
-
-def register(kind: type[SymmetryFunction]) -> type[SymmetryFunction]:
-    """Make a symmetry function known to :func:`from_dict` by the name of its class."""
-    TYPES[kind.__name__] = kind
-    return kind
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.startswith(__name__.partition(".")[0] + ".")
 
 
 def from_dict(values: dict[str, Any]) -> SymmetryFunction:
@@ -219,7 +314,7 @@ def from_dict(values: dict[str, Any]) -> SymmetryFunction:
     if name not in TYPES:
         raise ValueError(
             f"`type` of a symmetry function must be one of {sorted(TYPES)}, got {name!r}; "
-            "write for example {type: G2, eta: 1.0, r_s: 0.0}"
+            "write for example {type: G2, eta: 1.0, r_s: 0.0}, or import the file that defines it"
         )
     if isinstance(values.get("neighbors"), list):
         values["neighbors"] = tuple(values["neighbors"])

@@ -6,7 +6,6 @@ import torch
 
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.representations import ACSF, G5, moments
-from nnmd_graph.representations.factors import angular_key
 from nnmd_graph.representations.moments import MomentSum, WideFamily, has_moments
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -75,7 +74,7 @@ def test_gradients_to_second_order(both) -> None:
 
 def test_only_small_integer_powers_have_them() -> None:
     def has(zeta: float) -> bool:
-        return has_moments(angular_key(G5(eta=0.1, zeta=zeta, lam=1.0)))
+        return has_moments(G5(eta=0.1, zeta=zeta, lam=1.0).angular_key())
 
     assert [has(zeta) for zeta in (4.0, 2.5, 64.0)] == [True, False, False]
 
