@@ -182,6 +182,11 @@ def labelled(count: int, **results: object) -> ng.AtomsDataset:
     return ng.AtomsDataset(frames, 3.0)
 
 
+def read_text(name: str, content: bytes) -> None:
+    Path(name).write_bytes(content)
+    ng.AtomsDataset.read(name, 3.0)
+
+
 def nan_positions() -> None:
     atoms = copper()
     atoms.positions[1] = np.nan
@@ -203,6 +208,11 @@ def stress_of_a_molecule() -> None:
 PROVOKED: dict[str, Callable[[], object]] = {
     "an empty data set": lambda: ng.AtomsDataset([], 3.0),
     "a file that is not there": lambda: ng.AtomsDataset.read("li.xyz", 3.0),
+    "a file that ends in the middle of a frame or of a number": lambda: read_text(
+        "cut.xyz", b"1\n\nCu 0 0 0.12"
+    ),
+    "an archive that is damaged": lambda: read_text("cut.xyz.gz", b"1\n\nCu 0 0 0\n"),
+    "a file of CP2K without structures": lambda: read_text("run.log", b" CP2K| version 2023.1\n"),
     "NaN or infinite positions": nan_positions,
     "NaN or infinite forces": lambda: labelled(1, forces=np.full((4, 3), np.nan)),
     "forces of the wrong shape": lambda: labelled(1, forces=np.zeros((3, 3))),

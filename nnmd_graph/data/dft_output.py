@@ -9,7 +9,8 @@ from pathlib import Path
 
 import ase
 import ase.io
-from ase.io.formats import open_with_compression
+
+from nnmd_graph.data.text import ReadError, open_text, without_unfinished_line
 
 _BLOCK = re.compile(r"^(?=positions:\s*$)", re.IGNORECASE | re.MULTILINE)
 _CHARGE = re.compile(r"^\s*total charge:.*$", re.IGNORECASE | re.MULTILINE)
@@ -30,12 +31,12 @@ def iread_gpaw(file: Path) -> Iterator[ase.Atoms]:
         The structures, labels in their calculators.
 
     Raises:
-        ValueError: there is no "Positions:" in the file.
+        ReadError: there is no "Positions:" in the file.
     """
-    with open_with_compression(str(file)) as stream:
-        head, *blocks = _BLOCK.split(stream.read())
+    with open_text(file) as stream:
+        head, *blocks = _BLOCK.split(without_unfinished_line(stream.read()))
     if not blocks:
-        raise ValueError("no line 'Positions:', so no GPAW text output")
+        raise ReadError("no line 'Positions:', so no GPAW text output")
     charge = _CHARGE.search(head)
     prefix = charge.group() + "\n" if charge else ""
     left_out: Counter[str] = Counter()
@@ -43,7 +44,7 @@ def iread_gpaw(file: Path) -> Iterator[ase.Atoms]:
         try:
             atoms = ase.io.read(io.StringIO(prefix + block), index=0, format="gpaw-out")
         except Exception as error:  # a cut-off table gives OSError, ValueError, IndexError, ...
-            left_out[f"unreadable, {type(error).__name__}: {error}"] += 1
+            left_out[f"unreadable ({type(error).__name__})"] += 1
             continue
         assert isinstance(atoms, ase.Atoms)
         if atoms.calc is None or atoms.calc.results.get("energy") is None:
@@ -70,7 +71,7 @@ def warn_if_unconverged(file: Path) -> None:
     Args:
         file: OUTCAR or vasprun.xml, compressed or not.
     """
-    with open_with_compression(str(file)) as stream:
+    with open_text(file) as stream:
         nelm, iterations = _electronic_iterations(stream)
     if nelm is None or nelm <= 1:
         return

@@ -19,7 +19,6 @@ import math
 import os
 import re
 import warnings
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +27,8 @@ from typing import Any, NamedTuple
 import ase
 import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.formats import open_with_compression
 
+from nnmd_graph.data.text import ReadError, open_text
 from nnmd_graph.elements import atomic_number
 from nnmd_graph.files import replacing
 from nnmd_graph.graph import read_labels
@@ -203,9 +202,9 @@ def _blocks(file: Path) -> Iterator[_Block]:
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     try:
-        with open_with_compression(str(file)) as text:
+        with open_text(file) as text:
             yield from enumerate(text, start=1)
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+    except (OSError, ReadError) as error:
         raise ValueError(
             f"`path`: expected text, compressed or not, got '{file}' ({error}); check the file"
         ) from error

@@ -241,7 +241,7 @@ def test_a_word_for_a_number_names_its_frame(tmp_path: Path) -> None:
     lines = file.read_text().splitlines(keepends=True)
     lines[7] = lines[7].replace("0.0", "oops", 1)
     file.write_text("".join(lines))
-    with pytest.raises(ValueError, match=r"a\.xyz', got ValueError: .*oops.* at frame 1"):
+    with pytest.raises(ValueError, match=r"xyz', got 'oops.*' for a number in line 8 at frame 1"):
         read(file)
 
 

@@ -1,23 +1,25 @@
 """Structures from files: whatever ASE reads, with errors that name the file and the frame."""
 
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import ase
 import ase.db
 import ase.io
 import numpy as np
-from ase.io.extxyz import read_xyz
-from ase.io.formats import filetype, ioformats, open_with_compression
+from ase.io.formats import filetype, ioformats
 from ase.utils import string2index
 
 from nnmd_graph.data.dft_output import iread_gpaw, warn_if_unconverged
+from nnmd_graph.data.reading import stopped
+from nnmd_graph.data.reading.cp2k import iread_cp2k, is_trajectory, what_it_is
+from nnmd_graph.data.reading.extxyz import FrameError, iread_extxyz, parse
 from nnmd_graph.data.runner import iread_runner
-from nnmd_graph.errors import did_you_mean
+from nnmd_graph.data.text import ReadError, check_last_line, head, open_text
+from nnmd_graph.errors import did_you_mean, reason
 
 _OTHER = "name another `format`"
 _ALTERNATIVES = {"vasp-out": "read the run's vasprun.xml, which holds the same"}
@@ -36,18 +38,28 @@ def read_frames(
 ) -> Iterator[SourcedFrame]:
     """Read structures one after the other, compressed (.gz, .bz2, .xz) or not.
 
-    extxyz, ASE databases and GPAW text are read frame by frame here, the rest as `ase.io.iread`
-    does it. Compared with ASE: blank lines between extxyz frames do not end the file silently; the
-    key-value pairs and data of a database row are found in `atoms.info` (and in `atoms.arrays`, if
-    they have a row per atom); a GPAW frame without energy or cut off in the middle is left out and
-    counted in a warning, and its free energy is kept as `free_energy`.
+    extxyz, ASE databases, GPAW text and trajectories of CP2K are read frame by frame here, the rest
+    as `ase.io.iread` does it. Compared with ASE:
+
+    - a text may be in UTF-8, UTF-16 or Latin-1, with a byte-order mark; one that may end in the
+      middle of a number (no line break, and nothing that shows that it is whole) is refused;
+    - an archive is unpacked once before anything is read from it, so that a damaged one is refused;
+    - extxyz: blank lines between frames do not end the file silently; species may be atomic
+      numbers, a stress 6 numbers;
+    - outputs of VASP, Quantum ESPRESSO and FHI-aims that stopped early give the steps that are
+      finished, and a warning; a GPAW frame without energy or cut off in the middle is left out and
+      counted in a warning, and its free energy is kept as `free_energy`;
+    - CP2K: energies come from the comments of NAME-pos-1.xyz, forces and cells from NAME-frc-1.xyz
+      and NAME-1.cell beside it, all converted to eV and Å;
+    - the key-value pairs and data of a database row are found in `atoms.info` (and in
+      `atoms.arrays`, if they have a row per atom).
 
     Args:
         path: the file; an "@" in its name is a letter like any other.
         index: which frames, as in `ase.io.read`: ":" all, "-1" the last, "::10" every tenth.
         format: ASE's name of the format; default: guessed from the name and the first bytes.
-            "runner" reads RuNNer's and n2p2's `input.data` if its comments state the units; others
-            go through `read_runner`.
+            "cp2k" reads NAME-pos-1.xyz of CP2K, "runner" RuNNer's and n2p2's `input.data` if its
+            comments state the units; others go through `read_runner`.
 
     Returns:
         An iterator over the structures with their sources.
@@ -76,12 +88,12 @@ def _read(file: Path, selection: slice, format: str) -> Iterator[SourcedFrame]:
             expected = number + (selection.step or 1)
     except Exception as error:  # ASE's readers raise anything, from AssertionError to zlib.error
         bad, cause = expected, error
-        if isinstance(error, _FrameError):
+        if isinstance(error, FrameError):
             bad, cause = error.number, error.cause
         before = f", or read the frames before it with index=':{bad}'" if bad else ""
         raise ValueError(
-            f"`path`: expected {format} frames in '{file}', got {type(cause).__name__}: {cause} at "
-            f"frame {bad}; repair the file{before}, or {_ALTERNATIVES.get(format, _OTHER)}"
+            f"`path`: expected {format} frames in '{file}', got {_told(cause, format)} at frame "
+            f"{bad}; repair the file{before}, or {_ALTERNATIVES.get(format, _OTHER)}"
         ) from cause
     if not found:
         raise ValueError(
@@ -90,19 +102,20 @@ def _read(file: Path, selection: slice, format: str) -> Iterator[SourcedFrame]:
         )
 
 
+def _told(cause: Exception, format: str) -> str:
+    """What went wrong, in our words; texts of ASE's errors only where they speak of the file."""
+    if isinstance(cause, ReadError):
+        return str(cause)
+    kind = type(cause).__name__
+    if isinstance(cause, (ValueError, OSError)) and str(cause):
+        kind = f"{kind}: {reason(cause)}"
+    return f"what is not understood there ({kind}; cut off, damaged, or no {format}?)"
+
+
 def _spelled(selection: slice) -> str:
     bounds = (selection.start, selection.stop, selection.step)
     text = ":".join("" if bound is None else str(bound) for bound in bounds)
     return repr(text.removesuffix(":") if selection.step is None else text)
-
-
-class _FrameError(Exception):
-    """Tells which frame went wrong."""
-
-    def __init__(self, number: int, cause: Exception) -> None:
-        super().__init__(number, cause)
-        self.number = number
-        self.cause = cause
 
 
 # ------------------------------------------------------------------------------------- arguments
@@ -163,8 +176,9 @@ def _format(file: Path, format: str | None) -> str:
     if format in _READERS:
         return format
     if format is None:
+        beginning = _beginning(file)
         try:
-            format = filetype(str(file))
+            format = stopped.recognised(beginning) or filetype(str(file))
         except Exception as error:
             raise ValueError(
                 f"`path`: expected a file whose format ASE knows, got '{file}' "
@@ -176,6 +190,13 @@ def _format(file: Path, format: str | None) -> str:
                 f"`path`: expected a file whose format ASE knows, got '{file}'; name its `format`, "
                 f"e.g. one of {', '.join(COMMON_FORMATS)}"
             )
+        if format == "espresso-out" and not stopped.recognised(beginning):
+            raise ValueError(  # what ASE takes every .out for
+                f"`path`: expected a file that says what it is, got '{file}'; name its `format`, "
+                "e.g. espresso-out or aims-output"
+            )
+        if format == "extxyz" and is_trajectory(beginning):
+            return "cp2k"
     if format not in ioformats or not ioformats[format].can_read:
         hint = did_you_mean(format, COMMON_FORMATS) or did_you_mean(format, ioformats)
         raise ValueError(
@@ -183,6 +204,20 @@ def _format(file: Path, format: str | None) -> str:
             f"got {format!r}{hint or '; `ase info --formats` lists them all'}"
         )
     return format
+
+
+def _beginning(file: Path) -> str:
+    """How a file begins; refuses one that is known and holds no structures."""
+    if file.is_dir():
+        return ""
+    try:
+        text = head(file)
+    except ReadError as error:
+        raise ValueError(f"`path`: expected a file, got '{file}', {error}; repair it") from error
+    kind = what_it_is(file, text)
+    if kind is not None:
+        raise ValueError(f"`path`: expected structures, got '{file}', {kind}")
+    return text
 
 
 # --------------------------------------------------------------------------------------- readers
@@ -200,10 +235,20 @@ def _select(items: Iterable[Any], selection: slice) -> Iterator[tuple[int, Any]]
 
 
 def _ase_reader(format: str) -> Reader:
+    is_text = ioformats[format].acceptsfd and not ioformats[format].isbinary
+
     def read(file: Path, selection: slice) -> Numbered:
         def iread(index: slice) -> Iterator[ase.Atoms]:
-            return ase.io.iread(str(file), index=index, format=format, do_not_split_by_at_sign=True)
+            if is_text:
+                with open_text(file) as text:
+                    yield from ase.io.iread(text, index=index, format=format)
+            else:
+                yield from ase.io.iread(
+                    str(file), index=index, format=format, do_not_split_by_at_sign=True
+                )
 
+        if is_text:
+            check_last_line(file)
         start, step = selection.start or 0, selection.step or 1
         if ioformats[format].single or start < 0 or step < 0:
             # Where these frames are in the file is not known until it is read
@@ -215,52 +260,9 @@ def _ase_reader(format: str) -> Reader:
     return read
 
 
-def _iread_extxyz(file: Path, selection: slice) -> Numbered:
-    with open_with_compression(str(file)) as text:
-        for number, frame in _select(_extxyz_frames(text), selection):
-            try:
-                atoms = next(read_xyz(io.StringIO(frame), 0))
-            except Exception as error:
-                raise _FrameError(number, error) from error
-            yield number, atoms
-
-
-def _extxyz_frames(text: TextIO) -> Iterator[str]:
-    """Cut a file into the texts of its frames: the count, the comment, the atoms, VEC lines."""
-    number = 0
-    line = text.readline()
-    while line:
-        if not line.strip():  # ASE stops here, and whatever follows would be lost in silence
-            line = text.readline()
-            continue
-        try:
-            num_atoms = int(line)
-        except ValueError:
-            found = line.strip()[:60]
-            cause = ValueError(
-                f"expected the number of atoms on a line of its own, found {found!r}"
-            )
-            raise _FrameError(number, cause) from None
-        lines = [line, *islice(text, 1 + num_atoms)]
-        if len(lines) < 2 + num_atoms or not lines[-1].endswith("\n"):
-            _check_complete(lines, num_atoms, number)
-        line = text.readline()
-        while line.lstrip().startswith("VEC"):
-            lines.append(line)
-            line = text.readline()
-        yield "".join(lines)
-        number += 1
-
-
-def _check_complete(lines: list[str], num_atoms: int, number: int) -> None:
-    """Refuse a last frame that ends early; a number cut in half would read as another number."""
-    if len(lines) < 2 + num_atoms:
-        cause = ValueError(
-            f"the file ends after {max(len(lines) - 2, 0)} of the frame's {num_atoms} atoms"
-        )
-        raise _FrameError(number, cause)
-    if num_atoms > 1 and len(lines[-1].split()) < len(lines[-2].split()):
-        raise _FrameError(number, ValueError("the file ends in the middle of the last atom's line"))
+def _read_extxyz(file: Path, selection: slice) -> Numbered:
+    for number, frame in _select(iread_extxyz(file), selection):
+        yield number, parse(frame)
 
 
 def _iread_database(file: Path, selection: slice) -> Numbered:
@@ -273,7 +275,7 @@ def _iread_database(file: Path, selection: slice) -> Numbered:
                 atoms = row.toatoms(add_additional_information=True)
                 _flatten(atoms)
             except Exception as error:
-                raise _FrameError(number, error) from error
+                raise FrameError(number, error) from error
             yield number, atoms
 
 
@@ -287,10 +289,16 @@ def _flatten(atoms: ase.Atoms) -> None:
                 atoms.new_array(key, value)
 
 
+def _output_reader(format: str) -> Reader:
+    return lambda file, selection: _select(stopped.iread_output(file, format), selection)
+
+
 _READERS: dict[str, Reader] = {
-    "extxyz": _iread_extxyz,
+    "extxyz": _read_extxyz,
     "db": _iread_database,
     "json": _iread_database,
     "runner": lambda file, selection: _select(iread_runner(file), selection),
+    "cp2k": lambda file, selection: _select(iread_cp2k(file), selection),
     "gpaw-out": lambda file, selection: _select(iread_gpaw(file), selection),
 }
+_READERS |= {format: _output_reader(format) for format in stopped.FORMATS}
