@@ -33,6 +33,7 @@ from nnmd_graph.calculators.n2p2_text import (
 from nnmd_graph.data.runner import Normalization, Units, resolve_units
 from nnmd_graph.files import replacing
 from nnmd_graph.models import EnergyModel, Potential
+from nnmd_graph.models.checkpoint import check_finite_model
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.nn.mlp import MLP
 from nnmd_graph.representations import ACSF
@@ -69,12 +70,14 @@ def save_n2p2(
 
     Raises:
         TypeError: `potential` is something else.
-        ValueError: the potential has what n2p2 does not know; the message names it.
+        ValueError: the potential has what n2p2 does not know, or a number that is NaN or infinite;
+            the message names it.
     """
     if not isinstance(potential, Potential):
         raise TypeError(f"`potential`: expected a Potential, got {type(potential).__name__}")
     stated = {"length_unit": length_unit, "energy_unit": energy_unit}
     units = resolve_units({}, stated, str(folder))
+    check_finite_model(potential.model)
     model = _checked(copy.deepcopy(potential.model)).double().cpu().eval()
     origin = getattr(potential, "n2p2_origin", None)
     keeps = isinstance(model.scaler, RangeScaler) or not _linear_outputs(model)

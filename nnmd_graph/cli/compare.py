@@ -10,6 +10,7 @@ import typer
 
 from nnmd_graph.cli.console import is_terminal, print_facts, print_line, shown
 from nnmd_graph.cli.options import Overwrite
+from nnmd_graph.training.config_files import check_settings_file
 from nnmd_graph.workflow import comparison
 
 
@@ -49,6 +50,10 @@ def compare(
             "`config`: expected the settings of a comparison, got none; write for example "
             "nnmd-graph compare compare.yaml"
             + (f" ('{output}' holds no comparison to go on with)" if resume else "")
+        )
+    if config is None:
+        check_settings_file(
+            saved, advice="put it back as it was, or give settings of your own: compare.yaml"
         )
     try:
         table = comparison.compare(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import json
-import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,7 +19,7 @@ from nnmd_graph.data import AtomsDataset
 from nnmd_graph.evaluation.cost import hardware, peak_memory, spread_out, time_potentials
 from nnmd_graph.evaluation.evaluate import evaluate
 from nnmd_graph.evaluation.metrics import UNITS, check_labelled, number
-from nnmd_graph.files import replacing
+from nnmd_graph.files import replacing, write_json
 from nnmd_graph.models import Potential
 
 Row = dict[str, Any]
@@ -88,9 +86,7 @@ class Comparison:
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write everything as JSON; what is not known or not finite is null."""
         values = {"rows": self.rows, "facts": self.facts} | self.details
-        with replacing(path) as temporary:
-            text = json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(values, path, seal=False)
         return Path(path)
 
 
@@ -285,14 +281,3 @@ def cost(row: Row, key: str) -> str:
     if key == "nve_drift":  # the sign tells whether it heats up
         return f"{value:+.0f}" if abs(value) >= 100 else f"{value:+.2g}"
     return number(value)
-
-
-def finite(values: Any) -> Any:
-    """The same with None for numbers that JSON has no word for."""
-    if isinstance(values, Mapping):
-        return {str(key): finite(value) for key, value in values.items()}
-    if isinstance(values, (list, tuple)):
-        return [finite(value) for value in values]
-    if isinstance(values, float) and not math.isfinite(values):
-        return None
-    return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from nnmd_graph.evaluation.predictions import Array, Predictions
-from nnmd_graph.files import replacing
+from nnmd_graph.files import write_json
 from nnmd_graph.models import ExtrapolationReport
 from nnmd_graph.units import MEV
 
@@ -143,9 +142,8 @@ class Metrics(dict[str, Any]):
         return line
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write the numbers as JSON."""
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(self, indent=2) + "\n", encoding="utf-8")
+        """Write the numbers as JSON; what is not finite is null."""
+        write_json(self, path, seal=False)
         return Path(path)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
+import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from nnmd_graph.errors import reason
+from nnmd_graph.files import read_archive, write_archive
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.representations.acsf import ACSF
@@ -20,9 +23,10 @@ from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.scaling import FeatureScaler
 
 FORMAT = "nnmd_graph"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """1: scalers are FeatureScalers, given as [S, F, ridge]. 2: they have a name and arguments, as all
-modules; models may hold the ranges of their features."""
+modules; models may hold the ranges of their features. 3: a checksum of all bytes at the end."""
+FIRST_SEALED = 3
 
 MODULES: dict[str, type[nn.Module]] = {
     module.__name__: module
@@ -47,19 +51,14 @@ def register(module: type[nn.Module]) -> type[nn.Module]:
 
 
 def save_tensors(values: dict[str, Any], path: Path) -> None:
-    """Write tensors and plain values under a temporary name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(values, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write tensors and plain values with a checksum, under a temporary name, then rename.
+
+    Raises:
+        OSError: If the file cannot be written; the old one stays.
+    """
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    write_archive(buffer.getvalue(), path)
 
 
 def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
@@ -67,29 +66,37 @@ def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, An
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is truncated, foreign or holds code.
+        ValueError: If it is truncated, damaged in any bit, foreign or holds code.
     """
     if not path.is_file():
         raise FileNotFoundError(f"`path` must be a file, got {str(path)!r}, which does not exist")
     try:
+        content, sealed = read_archive(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about files of others; the error says it
-            values = torch.load(path, map_location=device, weights_only=True)
+            values = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except OSError:
+        raise
     except Exception as error:  # foreign bytes may raise anything, IndexError and struct.error too
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"`path` must be a file written by nnmd_graph, got {str(path)!r}, which is damaged or "
-            f"foreign ({reason[:120]}); save the potential again"
+            f"foreign ({reason(error)[:120]}); save the potential again"
         ) from None
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(
             f"`path` must be a file written by nnmd_graph, got {str(path)!r}, which is something "
             "else; write it with Potential.save"
         )
-    if values.get("format_version") not in range(1, FORMAT_VERSION + 1):
+    version: Any = values.get("format_version")
+    if version not in range(1, FORMAT_VERSION + 1):
         raise ValueError(
             f"`path` must be of format version 1 to {FORMAT_VERSION}, got "
-            f"{values.get('format_version')} in {str(path)!r}; update nnmd_graph"
+            f"{version} in {str(path)!r}; update nnmd_graph"
+        )
+    if version >= FIRST_SEALED and not sealed:
+        raise ValueError(
+            f"`path` must be a file written by nnmd_graph, got {str(path)!r}, which is damaged or "
+            "foreign (without the checksum at its end); save the potential again"
         )
     return values
 
@@ -119,7 +126,12 @@ def build(values: dict[str, Any]) -> EnergyModel:
 
 
 def save(model: EnergyModel, path: Path) -> None:
-    """Write a model."""
+    """Write a model.
+
+    Raises:
+        ValueError: If it holds a number that is NaN or infinite, or a module that is not known.
+    """
+    check_finite_model(model)
     values = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -130,17 +142,80 @@ def save(model: EnergyModel, path: Path) -> None:
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> EnergyModel:
-    """Read a model; errors as in :func:`load_tensors`."""
+    """Read a model.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, foreign or incomplete, or holds a number that is NaN or
+            infinite.
+    """
     values = load_tensors(path, "cpu")
     try:
         model = build(values["hyper_parameters"])
         model.load_state_dict(values["state"])
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        missing = f"{error} is missing" if isinstance(error, KeyError) else reason(error)[:200]
         raise ValueError(
             f"`path` must hold a complete model, got {str(path)!r}, which does not fit together "
-            f"({str(error).splitlines()[0][:200]}); save the potential again"
+            f"({missing}); save the potential again"
         ) from None
+    except ValueError as error:  # of a module, which knows nothing of files
+        raise ValueError(f"{error} (in {str(path)!r})") from None
+    wrong = not_finite(values["state"]) + _not_finite_values(values["hyper_parameters"])
+    if wrong:
+        raise ValueError(
+            f"`path` must hold finite numbers, got NaN or infinity in {', '.join(wrong[:3])} of "
+            f"{str(path)!r}; take the file of an earlier training, or train again"
+        )
     return model.to(device)
+
+
+def check_finite_model(model: nn.Module) -> None:
+    """Refuse a model that holds a number which is none.
+
+    Raises:
+        ValueError: If a weight, a limit, a scaling or an energy is NaN or infinite.
+    """
+    wrong = not_finite(model.state_dict())
+    if isinstance(model, EnergyModel):
+        wrong += _not_finite_values(describe(model))
+    if wrong:
+        raise ValueError(
+            f"`potential`: expected finite numbers, got NaN or infinity in {', '.join(wrong[:3])}; "
+            "it cannot be used: train again, with a lower `learning_rate`"
+        )
+
+
+def not_finite(state: Mapping[str, Any]) -> list[str]:
+    """Names of tensors that hold NaN or infinity; limits may be unknown, inf and -inf."""
+    wrong = []
+    for name, values in state.items():
+        if not isinstance(values, torch.Tensor) or not values.is_floating_point():
+            continue
+        good = torch.isfinite(values)
+        prefix, _, limit = name.rpartition(".")
+        if limit in ("minimum", "maximum") and prefix.rpartition(".")[2] == "ranges":
+            low, high = (state.get(f"{prefix}.{end}") for end in ("minimum", "maximum"))
+            if low is not None and high is not None:
+                good = good | ((low == math.inf) & (high == -math.inf))
+        if not bool(good.all()):
+            wrong.append(name)
+    return wrong
+
+
+def _not_finite_values(values: Any, name: str = "") -> list[str]:
+    """Keys of plain values that are NaN or infinite."""
+    if isinstance(values, float):
+        return [] if math.isfinite(values) else [name]
+    if isinstance(values, Mapping):
+        pairs: Any = values.items()
+    else:
+        pairs = enumerate(values) if isinstance(values, (list, tuple)) else ()
+    return [
+        wrong
+        for key, value in pairs
+        for wrong in _not_finite_values(value, f"{name}.{key}" if name else str(key))
+    ]
 
 
 def _describe(module: nn.Module) -> dict[str, Any]:
@@ -179,9 +254,3 @@ def _build_scaler(values: dict[str, Any] | list[Any] | None) -> Any:
     if values is None:
         return None
     return FeatureScaler(*values) if isinstance(values, list) else _build(values)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nnmd_graph.training.config import Config, DataConfig, LossConfig, Part, TrainingConfig
 from nnmd_graph.training.config_errors import check_kind, load_yaml, validation_message
-from nnmd_graph.training.config_files import located, map_parts, write_text
+from nnmd_graph.training.config_files import located, map_parts, write_settings
 from nnmd_graph.training.model_config import ModelConfig, Section
 
 PER_MODEL = (
@@ -227,7 +227,7 @@ def write_comparison(config: ComparisonConfig, path: str | os.PathLike[str]) -> 
         for name, model in config.models.items()
     }
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
-    return write_text(text, path)
+    return write_settings(text, path)
 
 
 def _map_files(config: ComparisonConfig, change: Callable[[Path], Path]) -> ComparisonConfig:

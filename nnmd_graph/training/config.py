@@ -25,13 +25,27 @@ from nnmd_graph.training.config_errors import (
     load_yaml,
     validation_message,
 )
-from nnmd_graph.training.config_files import located, map_parts, write_text
+from nnmd_graph.training.config_files import located, map_parts, write_settings
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.model_config import ModelConfig, Section, one_of
 from nnmd_graph.training.optimization import DEFAULT_LEARNING_RATE, OPTIMIZERS, SCHEDULES
 from nnmd_graph.training.weights import check_element_weights
 
 DEFAULT_SPLIT = (0.8, 0.1, 0.1)
+MAY_CHANGE = (
+    "device",
+    "data.train",  # the trainer compares the structures themselves: files may have moved
+    "data.val",
+    "data.test",
+    "transfer.from",  # its weights are compared
+    "training.max_epochs",
+    "training.max_seconds",
+    "training.patience",
+    "training.precompute",
+    "training.checkpoint_seconds",
+)
+"""Settings that a run may go on with other values of."""
+
 FREE_FORM = ("options", "isolated_energies", "learning_rates", "element_weights")
 
 
@@ -308,9 +322,10 @@ def override(values: dict[str, Any], key: str, value: Any) -> None:
 def write_config(config: Config, path: str | os.PathLike[str]) -> Path:
     """Write all settings, the defaults too, as YAML with what they mean in comments.
 
-    Names of files are written in full, so that the file means the same in every folder.
+    Names of files are written in full, so that the file means the same in every folder. The first
+    line is a checksum, by which a run that is resumed knows its settings.
     """
-    return write_text(to_yaml(_map_files(config, Path.absolute)), path)
+    return write_settings(to_yaml(_map_files(config, Path.absolute)), path, MAY_CHANGE)
 
 
 def to_yaml(section: Section, indent: str = "", *, given: bool = False) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.errors import reason
 from nnmd_graph.models.checkpoint import (
     FORMAT,
     FORMAT_VERSION,
     describe,
     load_tensors,
+    not_finite,
     save_tensors,
 )
 from nnmd_graph.models.potential import Potential
@@ -21,6 +23,10 @@ from nnmd_graph.training.transfer import fingerprint_of
 
 if TYPE_CHECKING:
     from nnmd_graph.training.trainer import Trainer
+
+
+PARTS = ("settings", "precomputed", "potential", "optimizer", "schedule", "average", "progress")
+"""What a checkpoint holds."""
 
 
 def settings_of(
@@ -84,6 +90,11 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     save_tensors({"format": FORMAT, "format_version": FORMAT_VERSION, "training": state}, path)
 
 
+def _not_finite(state: dict[str, Any]) -> list[str]:
+    weights = (state["potential"], state["average"] or {}, state["progress"]["best_state"])
+    return [f"{name} is NaN or infinite" for part in weights for name in not_finite(part)]
+
+
 def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """Read the state of a run that has the given settings.
 
@@ -98,11 +109,16 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | No
     advice = "start anew in another folder; the best model so far is in checkpoints/best.pt"
     try:
         state: dict[str, Any] = load_tensors(path)["training"]
-    except (ValueError, KeyError) as error:
+        missing = [name for name in PARTS if name not in state]
+        problem = f"without {missing}" if missing else ""
+        problem = problem or ", ".join(_not_finite(state)[:3])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = reason(error)
+    if problem:
         raise ValueError(
             f"`resume` needs a whole checkpoint, got {str(path)!r}, which cannot be read; "
-            f"{advice} ({error})"
-        ) from None
+            f"{advice} ({problem})"
+        )
     found = state["settings"]
     names = [*settings, *(name for name in found if name not in settings)]
     different = [name for name in names if found.get(name) != settings.get(name)]

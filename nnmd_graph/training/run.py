@@ -36,7 +36,7 @@ from nnmd_graph.training.preparation import (
     widen_ranges,
 )
 from nnmd_graph.training.resume import read_checkpoint, settings_of, write_checkpoint
-from nnmd_graph.training.task import check_finite, train_epoch, validate
+from nnmd_graph.training.task import check_finite, check_finite_weights, train_epoch, validate
 from nnmd_graph.training.transfer import frozen_parameters, rate_factors, start_from
 
 if TYPE_CHECKING:
@@ -228,6 +228,8 @@ class Run:
             loss = row["val_loss"] = errors.value()
             row |= {f"val_{name}": value for name, value in errors.errors().items()}
         check_finite(loss)
+        check_finite_weights(self.potential)
+        check_finite_weights(judged)
         at.epoch += 1
         if loss < at.best_loss:
             at.best_loss, at.best_epoch, at.best_state = loss, at.epoch, _weights(judged)

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.models.checkpoint import not_finite
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.metrics import RunningErrors
@@ -104,6 +105,19 @@ def validate(potential: Potential, loader: DataLoader, loss: EnergyForcesLoss) -
         errors.add(potential(batch, forces="forces" in batch, stress=stress), batch)
     potential.train(was_training)
     return errors
+
+
+def check_finite_weights(potential: torch.nn.Module) -> None:
+    """Stop before weights that are no numbers are kept.
+
+    Raises:
+        DivergedError: If one is NaN or infinite.
+    """
+    if wrong := not_finite(potential.state_dict()):
+        raise DivergedError(
+            f"the weights became NaN or infinite ({wrong[0]}); lower `learning_rate`, set "
+            "`gradient_clip`, or look for broken labels in the data"
+        )
 
 
 def check_finite(value: torch.Tensor | float) -> None:

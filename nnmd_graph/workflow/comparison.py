@@ -12,6 +12,7 @@ from nnmd_graph.data import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.evaluation.compare import Comparison, Source, compare_potentials
+from nnmd_graph.files import read_json, write_json
 from nnmd_graph.models import Potential
 from nnmd_graph.training.comparison_config import (
     ComparisonConfig,
@@ -29,8 +30,6 @@ from nnmd_graph.workflow.comparison_runs import (
     do,
     is_done,
     plan,
-    read_json,
-    write_json,
     write_subsets,
 )
 from nnmd_graph.workflow.training import is_run
@@ -209,9 +208,9 @@ def _delete(folder: Path, models: list[str] | None) -> None:
 def _check_data(folder: Path, parts: Parts) -> None:
     """Refuse to go on with other structures: results would not belong together."""
     found = {name: fingerprint(part) for name, part in parts.items()}
-    known = read_json(folder / DATA)
+    known = read_json(folder / DATA, ("train",), what="checksums of the data")
     if known is None:
-        write_json(found, folder / DATA)
+        write_json(found, folder / DATA, seal=True)
     elif known != found:
         raise ValueError(
             f"`resume`: expected the structures of the comparison in '{folder}', got others; use "

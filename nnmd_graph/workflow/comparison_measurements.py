@@ -15,22 +15,43 @@ from nnmd_graph.data import AtomsDataset, read_frames
 from nnmd_graph.devices import find_device
 from nnmd_graph.evaluation.compare import NUM_TIMED, reason
 from nnmd_graph.evaluation.cost import hardware, spread_out, time_potentials
+from nnmd_graph.files import read_json, write_json
 from nnmd_graph.models import Potential
 from nnmd_graph.training.comparison_config import ComparisonConfig, NVEConfig
 from nnmd_graph.units import MEV
-from nnmd_graph.workflow.comparison_runs import Planned, read_json, write_json
+from nnmd_graph.workflow.comparison_runs import Planned
 from nnmd_graph.workflow.dynamics import run_md
 
 NUM_SAMPLES = 200
 """Points of the curve of the energy, about."""
 FS_PER_PS = 1000.0
 
+TIMING = ("stage", "hardware", "us_per_atom")
 Measured = dict[str, Any]
 
 
 def measured_file(folder: Path, model: str) -> Path:
     """Where the measurements of a model are kept."""
     return folder / "measurements" / f"{model}.json"
+
+
+def measured(folder: Path, model: str) -> Measured:
+    """What was measured of a model; empty where nothing was.
+
+    Raises:
+        ValueError: the file is damaged or someone else's.
+    """
+    path = measured_file(folder, model)
+    values = read_json(path, what="the measurements of a model") or {}
+    for name, keys in (("timing", TIMING), ("nve", ("error", "settings"))):
+        found = values.get(name, dict.fromkeys(keys))
+        missing = [key for key in keys if not isinstance(found, dict) or key not in found]
+        if missing or values.keys() - {"timing", "nve"}:
+            raise ValueError(
+                f"'{path}': expected the measurements of a model, timing and nve, got other "
+                "values; delete the file, and they are made again"
+            )
+    return values
 
 
 def best_run(planned: list[Planned], model: str) -> Planned | None:
@@ -88,7 +109,7 @@ def measure(
         say: is told what is done.
     """
     device = find_device(config.device)
-    kept = {model: read_json(measured_file(folder, model)) or {} for model in best}
+    kept = {model: measured(folder, model) for model in best}
     stages = {values.get("timing", {}).get("stage") for values in kept.values()}
     if best and (len(stages) > 1 or None in stages):
         say(f"Timing {', '.join(best)}")
@@ -96,14 +117,14 @@ def measure(
             kept[model]["timing"] = timing
         # All or none of them: a stage that was killed is done again
         for model, values in kept.items():
-            write_json(values, measured_file(folder, model))
+            write_json(values, measured_file(folder, model), seal=True)
     for model, run in best.items():
         settings = config.nve.model_dump(mode="json") | {"seed": run.seed}
         if start is None or kept[model].get("nve", {}).get("settings") == settings:
             continue
         say(f"Simulating with {model}")
         kept[model]["nve"] = _simulate(config.nve, run, start, device) | {"settings": settings}
-        write_json(kept[model], measured_file(folder, model))
+        write_json(kept[model], measured_file(folder, model), seal=True)
 
 
 def _timings(

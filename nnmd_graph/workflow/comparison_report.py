@@ -23,8 +23,8 @@ from nnmd_graph.evaluation.report import versions
 from nnmd_graph.training.comparison_config import ComparisonConfig
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.workflow.building import Parts
-from nnmd_graph.workflow.comparison_measurements import best_run, measured_file
-from nnmd_graph.workflow.comparison_runs import Planned, Result, read_json
+from nnmd_graph.workflow.comparison_measurements import best_run, measured
+from nnmd_graph.workflow.comparison_runs import Planned, Result
 from nnmd_graph.workflow.training import NAMES
 
 REPORTS = ("report.html", "report.json", "report.csv")
@@ -43,11 +43,11 @@ def collect(
         parts: the data.
         shown: the part whose errors count: "test", or "val" where there is no test set.
     """
-    rows, points, measured = [], [], {}
+    rows, points, known = [], [], {}
     for model in config.models:
         mine = [run for run in planned if run.model == model]
-        measured[model] = read_json(measured_file(folder, model)) or {}
-        row = _mean([run for run in mine if run.is_whole], shown) | _costs(mine, measured[model])
+        known[model] = measured(folder, model)
+        row = _mean([run for run in mine if run.is_whole], shown) | _costs(mine, known[model])
         best = best_run(mine, model)
         row["best_seed"] = None if best is None else best.seed
         rows.append({"name": model} | row)
@@ -58,10 +58,10 @@ def collect(
         "part": shown,
         "runs": [_run(run) for run in planned],
         "learning_curve": points if config.learning_curve else [],
-        "nve": {m: values.get("nve") for m, values in measured.items() if values.get("nve")},
+        "nve": {m: values.get("nve") for m, values in known.items() if values.get("nve")},
         "versions": versions(),
     }
-    facts = _facts(config, parts, rows, measured, [run["hardware"] for run in details["runs"]])
+    facts = _facts(config, parts, rows, known, [run["hardware"] for run in details["runs"]])
     return Comparison(rows, facts, folder, details)
 
 
@@ -219,6 +219,5 @@ def _logs(
     for name, first in best.items():
         runs = [run for run in planned if run.model == name and run.is_whole and run.result]
         runs.sort(key=lambda run: run.seed != first.seed)
-        files = [run.folder / "log.csv" for run in runs]
-        logs[name] = [plots.read_log(file) for file in files if file.is_file()]
+        logs[name] = [plots.read_log(file) for run in runs if (file := run.log) is not None]
     return logs

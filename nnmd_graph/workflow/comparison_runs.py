@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import math
 import shutil
 from collections.abc import Iterator
@@ -20,16 +19,23 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.devices import find_device
-from nnmd_graph.evaluation.compare import count_parameters, finite, reason
+from nnmd_graph.evaluation.compare import count_parameters, reason
 from nnmd_graph.evaluation.cost import hardware, peak_memory
 from nnmd_graph.evaluation.metrics import Metrics
-from nnmd_graph.files import replacing
+from nnmd_graph.files import checksum_of_file, finite, read_json, replacing, write_json
 from nnmd_graph.training.comparison_config import ComparisonConfig
 from nnmd_graph.training.config import Config, SplitConfig, changes, read_config
 from nnmd_graph.workflow.building import Parts
 from nnmd_graph.workflow.training import train_from_config
 
 RESULT, LOCK = "result.json", ".lock"
+KEYS = ("error", "model", "seed", "num_train", "settings", "peak_memory_mb", "hardware")
+"""What every result has."""
+MEASURED = (
+    *("metrics", "num_parameters", "epochs"),
+    *("best_epoch", "best_loss", "training_seconds"),
+)
+"""What the result of a training that did not fail has besides."""
 Result = dict[str, Any]
 
 MAY_DIFFER = (
@@ -65,24 +71,29 @@ class Planned:
         return f"{self.model}, seed {self.seed}, {self.num_train} structures"
 
     @property
+    def log(self) -> Path | None:
+        """The log of a run that is finished, as it was then; None if there is none.
+
+        Raises:
+            ValueError: it was damaged or edited since.
+        """
+        path, result = self.folder / "log.csv", self.result
+        if result is None or not path.is_file():
+            return None
+        if result.get("log") not in (None, checksum_of_file(path)):  # None: of an older version
+            raise ValueError(
+                f"'{path}': expected the log that the training wrote, got one that does not match "
+                "its checksum: it was damaged or edited; put it back as it was, or delete it"
+            )
+        return path
+
+    @property
     def result(self) -> Result | None:
         """What it left when it was finished, or failed; None before."""
-        return read_json(self.folder / RESULT)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """What is in a file of ours; None where there is none."""
-    if not path.is_file():
-        return None
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return values
-
-
-def write_json(values: dict[str, Any], path: Path) -> None:
-    """Write a file that is whole at any moment."""
-    with replacing(path) as temporary:
-        text = json.dumps(finite(values), indent=2, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        values = read_json(self.folder / RESULT, KEYS, what="the result of a training")
+        if values is not None and values["error"] is None:
+            values = read_json(self.folder / RESULT, (*KEYS, *MEASURED), what="errors and costs")
+        return values
 
 
 # ------------------------------------------------------------------------------------------ plan
@@ -233,7 +244,7 @@ def do(run: Planned, *, progress: bool = False) -> bool:
             values["error"] = reason(error)
         values |= {"peak_memory_mb": peak.megabytes, "hardware": hardware(device)}
         values["settings"] = _settings(run)
-        write_json(values, run.folder / RESULT)
+        write_json(values, run.folder / RESULT, seal=True)
     return True
 
 
@@ -252,6 +263,7 @@ def _train(run: Planned, progress: bool) -> Result:
         "best_epoch": int(best["epoch"]),
         "best_loss": best[key],
         "training_seconds": history[-1]["seconds"],
+        "log": checksum_of_file(run.folder / "log.csv"),
     }
 
 

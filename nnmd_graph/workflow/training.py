@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -22,12 +21,20 @@ from nnmd_graph.evaluation import (
     predict,
     write_report,
 )
-from nnmd_graph.files import replacing
+from nnmd_graph.files import write_json
 from nnmd_graph.models import Potential
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.naming import naming
 from nnmd_graph.training.callbacks import Row
-from nnmd_graph.training.config import Config, changes, parse_config, read_config, write_config
+from nnmd_graph.training.config import (
+    MAY_CHANGE,
+    Config,
+    changes,
+    parse_config,
+    read_config,
+    write_config,
+)
+from nnmd_graph.training.config_files import check_settings_file
 from nnmd_graph.workflow.building import (
     Parts,
     build_potential,
@@ -53,19 +60,11 @@ FILES = (
 
 MARKS_OF_A_RUN = ("config.yaml", "model.pt", "log.csv", "checkpoints/last.pt")
 
-MAY_CHANGE = (
-    "device",
-    "data.train",  # the trainer compares the structures themselves: files may have moved
-    "data.val",
-    "data.test",
-    "transfer.from",  # its weights are compared
-    "training.max_epochs",
-    "training.max_seconds",
-    "training.patience",
-    "training.precompute",
-    "training.checkpoint_seconds",
+ADVICE = (
+    "put it back as it was, give what is to change as an option (`--max-epochs`), or start anew in "
+    "another folder (`--output`)"
 )
-"""Settings that a run may go on with other values of."""
+"""For a config.yaml that is not as the run wrote it."""
 
 MAX_TRAIN_STRUCTURES = 1000
 """Errors on the training set are those of so many structures, evenly spaced: they only show
@@ -164,6 +163,7 @@ def _check_folder(folder: Path, config: Config, resume: bool, overwrite: bool) -
         return
     if resume:
         if (folder / "config.yaml").is_file():
+            check_settings_file(folder / "config.yaml", MAY_CHANGE, advice=ADVICE)
             _check_same(read_config(folder / "config.yaml"), config, folder)
     elif not overwrite:
         raise ValueError(
@@ -228,8 +228,7 @@ def _write_results(
     values["epochs"] = int(history[-1]["epoch"])
     values["training_seconds"] = history[-1]["seconds"]
     values["seed"] = config.seed
-    with replacing(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_json(values, folder / "metrics.json", seal=False)
     write_report(
         folder,
         metrics={f"{NAMES[name]} set": part for name, part in reversed(metrics.items())},

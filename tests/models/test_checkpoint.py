@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from nnmd_graph.calculators.n2p2_write import save_n2p2
 from nnmd_graph.models import BPNN, EnergyModel, Potential, checkpoint
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.representations import ACSF, G2
@@ -36,8 +37,7 @@ def saved(make_potential, tmp_path: Path) -> Path:
 
 
 def rewritten(path: Path, **changes) -> Path:
-    values = torch.load(path, weights_only=True) | changes
-    torch.save(values, path)
+    checkpoint.save_tensors(torch.load(path, weights_only=True) | changes, path)
     return path
 
 
@@ -74,7 +74,7 @@ def test_file_holds_plain_values_only(saved) -> None:
     """No pickled classes: loadable with weights_only, hyper-parameters as in a JSON file."""
     values = torch.load(saved, weights_only=True)
     assert values.keys() == {"format", "format_version", "hyper_parameters", "state"}
-    assert (values["format"], values["format_version"]) == ("nnmd_graph", 2)
+    assert (values["format"], values["format_version"]) == ("nnmd_graph", 3)
     json.dumps(values["hyper_parameters"])
     assert all(isinstance(t, torch.Tensor) for t in values["state"].values())
     with zipfile.ZipFile(saved) as archive:
@@ -210,10 +210,10 @@ def test_tensors_of_someone_else(tmp_path, other) -> None:
         Potential.load(tmp_path / "other.pt")
 
 
-@pytest.mark.parametrize("version", [3, 0, None, "1"])
+@pytest.mark.parametrize("version", [4, 0, None, "1"])
 def test_format_version_that_is_not_known(saved, version) -> None:
     rewritten(saved, format_version=version)
-    with pytest.raises(ValueError, match=rf"format version 1 to 2, got {version} .*update"):
+    with pytest.raises(ValueError, match=rf"format version 1 to 3, got {version} .*update"):
         Potential.load(saved)
 
 
@@ -282,3 +282,60 @@ def test_stored_files(graph_of, name: str) -> None:
     np.testing.assert_allclose(out["stress"][0].numpy(), expected["stress"], rtol=1e-9, atol=1e-12)
     if name.startswith("bpnn"):
         assert potential.model.ranges.fitted == (name == "bpnn_format_2")
+
+
+# -- numbers that are none --------------------------------------------------------------------
+
+
+def spoilt(potential: Potential, name: str, value: float) -> Potential:
+    tensor = dict(potential.state_dict())[name]
+    tensor.view(-1)[-1] = value
+    return potential
+
+
+SPOILT = [
+    ("model.readout.net.nets.0.layers.0.weight", float("nan")),
+    ("model.scaler.matrix", float("inf")),
+    ("model.scaler.mean", float("nan")),
+    ("model.baseline.isolated_energies", -float("inf")),
+    ("model.baseline.scale", float("nan")),
+    ("model.ranges.minimum", float("nan")),
+    ("model.ranges.maximum", float("inf")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), SPOILT)
+def test_numbers_that_are_none_are_neither_saved_nor_exported(
+    make_potential, tmp_path, name: str, value: float
+) -> None:
+    potential = spoilt(make_potential(), name, value)
+    short = name.removeprefix("model.")
+    with pytest.raises(ValueError, match=rf"`potential`: .*got NaN or infinity in {short}"):
+        potential.save(tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=rf"`potential`: .*got NaN or infinity in {short}"):
+        save_n2p2(potential, tmp_path / "n2p2")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "value"), SPOILT)
+def test_numbers_that_are_none_are_not_loaded(saved, name: str, value: float) -> None:
+    state = torch.load(saved, weights_only=True)["state"]
+    state[name.removeprefix("model.")].view(-1)[-1] = value
+    rewritten(saved, state=state)
+    with pytest.raises(ValueError, match=rf"NaN or infinity in {name[6:]} of '.*model.pt'"):
+        Potential.load(saved)
+
+
+def test_settings_of_a_model_that_are_no_numbers_name_the_file(saved) -> None:
+    values = torch.load(saved, weights_only=True)["hyper_parameters"]
+    for cutoff in (float("nan"), float("inf"), "six"):
+        rewritten(saved, hyper_parameters=values | {"cutoff": cutoff})
+        with pytest.raises(ValueError, match=r"model.pt"):
+            Potential.load(saved)
+
+
+def test_limits_that_are_not_known_are_no_fault(acsf, tmp_path) -> None:
+    potential = Potential(BPNN(acsf))
+    assert not torch.isfinite(potential.model.ranges.minimum).any()
+    potential.save(tmp_path / "model.pt")
+    assert not Potential.load(tmp_path / "model.pt").model.ranges.fitted

@@ -22,6 +22,7 @@ import yaml
 
 import nnmd_graph as ng
 from nnmd_graph.evaluation import evaluate
+from nnmd_graph.files import read_json, write_json
 from nnmd_graph.training.comparison_config import parse_comparison
 from nnmd_graph.training.config import read_config
 from nnmd_graph.workflow import train_from_config
@@ -234,8 +235,8 @@ def test_a_seed_that_failed_is_told_beside_the_numbers_of_the_others(
     del values["models"]["schnet"]
     ng.compare(values, output=tmp_path / "out")
     file = tmp_path / "out" / "runs" / "bpnn" / "seed-1" / "result.json"
-    result = json.loads(file.read_text())
-    file.write_text(json.dumps(result | {"error": "OutOfMemoryError: too large"}))
+    result = read_json(file, what="a result") or {}
+    write_json(result | {"error": "OutOfMemoryError: too large"}, file, seal=True)
     row = ng.compare(values, output=tmp_path / "out", resume=True)["bpnn"]
     assert row["error"] == "seed 1: OutOfMemoryError: too large"
     assert row["num_seeds"] == 1 and row["forces_mae"] > 0 and row["forces_mae_std"] is None
