@@ -35,7 +35,8 @@ class AtomsDataset(Dataset[AtomicGraph]):
 
     `dataset[3]` is an `AtomicGraph` with labels, `dataset[:10]` another `AtomsDataset`. A graph is
     built when it is first asked for, or by `build`, and kept in memory; parts of a data set share
-    the graphs. Labels that a frame lacks are NaN in its graph.
+    the graphs. Labels that a frame lacks are NaN in its graph; atoms whose force is NaN in a frame
+    where others have one count as without a label.
 
     The energy is `energy` of ASE's calculator, which many DFT readers fill with the value
     extrapolated to zero electronic width, while the forces are the derivative of the free energy.
@@ -324,6 +325,14 @@ class AtomsDataset(Dataset[AtomicGraph]):
         return f" ({self.sources[i]})" if self.sources[i] else ""
 
     def _warn_of_missing_labels(self) -> None:
+        counts = [labels.num_atoms_without_force for labels in self.labels]
+        if any(counts):
+            first = next(i for i, count in enumerate(counts) if count)
+            warnings.warn(
+                f"`frames`: the forces of {sum(counts)} atoms in {np.count_nonzero(counts)} frames "
+                f"are NaN, first in frame {first}{self._origin(first)}; these atoms have no label",
+                stacklevel=3,
+            )
         missing = {label: len(self) - self.has(label) for label in LABELS}
         parts = [f"{n} have no {label}" for label, n in missing.items() if 0 < n < len(self)]
         if parts:

@@ -349,6 +349,12 @@ def _text(
     mean_energy, conv_energy, conv_length = normalization
     length, energy = units.length / conv_length, units.energy / conv_energy
     forces = np.zeros((len(atoms), 3)) if labels.forces is None else labels.forces
+    if not np.isfinite(forces).all():
+        atom = int(np.argwhere(np.isnan(forces))[0, 0])
+        raise ValueError(
+            f"`forces`: expected those of all atoms, got none for atom {atom}; the format has no "
+            "place for missing labels, so leave the frame out"
+        )
     chosen = f" set={atoms.info['set']}" if atoms.info.get("set") in SETS else ""
     comment = " ".join(str(atoms.info.get("comment", "")).split())
     stated = " ".join(f"{key}={value}" for key, value in given.items())

@@ -214,7 +214,7 @@ def force_rms(dataset: "AtomsDataset") -> float:
     """Compute the root mean square of all force components, eV/Å.
 
     Args:
-        dataset: the frames; those without forces are passed over.
+        dataset: the frames; those without forces, and atoms without, are passed over.
 
     Returns:
         sqrt(mean(F^2)); 0 where all forces vanish.
@@ -228,7 +228,7 @@ def force_rms(dataset: "AtomsDataset") -> float:
             f"`dataset`: expected forces, got none in {len(dataset)} frames; "
             "name the label with `forces_key`"
         )
-    return math.sqrt(np.mean(np.concatenate(forces) ** 2))
+    return math.sqrt(np.nanmean(np.concatenate(forces) ** 2))
 
 
 def neighbor_counts(dataset: "AtomsDataset") -> tuple[float, int]:

@@ -107,7 +107,7 @@ class Predictions:
             stress = getattr(self, f"stress_{suffix}")[index]
             if np.isfinite(energy):
                 atoms.info[f"{prefix}_energy"] = float(energy)
-            if np.isfinite(forces).all():
+            if np.isfinite(forces).any():  # some atoms may have no label
                 atoms.arrays[f"{prefix}_forces"] = forces
             if np.isfinite(stress).all():
                 atoms.info[f"{prefix}_stress"] = stress

@@ -81,7 +81,7 @@ def to_ase(graph: AtomicGraph) -> ase.Atoms:
     results: dict[str, Any] = {}
     for name in ("energy", "forces", "stress"):
         label = getattr(graph, name, None)
-        if label is not None and bool(torch.isfinite(label).all()):
+        if label is not None and bool(torch.isfinite(label).any()):  # forces: of some atoms
             results[name] = _numpy(label)
     if "energy" in results:
         results["energy"] = float(results["energy"].item())

@@ -18,13 +18,14 @@ class Labels:
 
     Attributes:
         energy: total energy, eV.
-        forces: [N, 3], eV/Å.
+        forces: [N, 3], eV/Å; NaN in all three components of some atoms: no label for these.
         stress: [3, 3], symmetric, tension positive (ASE's sign), eV/Å^3; may be given as 6 (Voigt:
             xx, yy, zz, yz, xz, xy) or 9 numbers.
         weight: what the structure counts for in training, positive; None: the graph has none.
 
     Raises:
-        ValueError: a label is NaN or infinite, or has the wrong shape; the weight is not positive.
+        ValueError: a label is NaN or infinite (the forces of all atoms, if they are NaN), or has
+            the wrong shape; the weight is not positive.
     """
 
     energy: float | None = None
@@ -38,6 +39,19 @@ class Labels:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, check(value))
+
+    @property
+    def has_force(self) -> NDArray[np.bool_] | None:
+        """Which atoms have a force as label, [N]; None without forces."""
+        if self.forces is None:
+            return None
+        mask: NDArray[np.bool_] = np.isfinite(self.forces.sum(axis=1))
+        return mask
+
+    @property
+    def num_atoms_without_force(self) -> int:
+        """How many atoms lack a force, where others of the structure have one."""
+        return 0 if self.has_force is None else int(np.count_nonzero(~self.has_force))
 
     def check_num_atoms(self, num_atoms: int) -> None:
         """Refuse forces of another structure.
@@ -132,13 +146,17 @@ def _same_structure(new: ase.Atoms, old: ase.Atoms) -> bool:
     return bool(np.abs(move).max(initial=0.0) < 1e-6)
 
 
-def _finite(name: str, value: ArrayLike) -> NDArray[np.float64]:
+def _numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     try:
-        array = np.array(value, dtype=np.float64)
+        return np.array(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`{name}`: expected numbers, got {value!r}; check the key it was read from"
         ) from error
+
+
+def _finite(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    array = _numbers(name, value)
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         where = f" at {bad[0].tolist()}" if array.ndim else ""
@@ -160,12 +178,15 @@ def _energy(value: ArrayLike) -> float:
 
 
 def _forces(value: ArrayLike) -> NDArray[np.float64]:
-    array = _finite("forces", value)
+    array = _numbers("forces", value)
     if array.ndim != 2 or array.shape[1] != 3:
         raise ValueError(
             f"`forces`: expected shape [N, 3], got {list(array.shape)}; "
             "give one row of x, y, z per atom"
         )
+    missing = np.isnan(array).all(axis=1)
+    if missing.all() or not np.isfinite(array[~missing]).all():
+        _finite("forces", array)  # says where: some atoms may lack a label, not all of them
     return array
 
 

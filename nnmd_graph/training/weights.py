@@ -61,9 +61,10 @@ def balanced_weights(train: AtomsDataset) -> dict[int, float]:
     """
     counts: dict[int, float] = {}
     for atoms, labels in zip(train.frames, train.labels, strict=True):
-        if labels.forces is not None:
+        if labels.has_force is not None:
             weight = 1.0 if labels.weight is None else labels.weight
-            for z, count in zip(*np.unique(atoms.numbers, return_counts=True), strict=True):
+            numbers = atoms.numbers[labels.has_force]
+            for z, count in zip(*np.unique(numbers, return_counts=True), strict=True):
                 counts[int(z)] = counts.get(int(z), 0.0) + weight * int(count)
     total = sum(counts.values())
     return {z: total / (len(counts) * count) for z, count in sorted(counts.items())}
@@ -79,7 +80,8 @@ def mean_weights(train: AtomsDataset, element_weights: Any) -> dict[str, float]:
             if getattr(labels, term) is None:
                 continue
             if term == "forces":
-                here = [weight * float(table[atoms.numbers].sum()), len(atoms)]
+                numbers = atoms.numbers[labels.has_force]
+                here = [weight * float(table[numbers].sum()), len(numbers)]
             else:
                 here = [weight, 1]
             sums[term] = [total + here[0], count + here[1]]

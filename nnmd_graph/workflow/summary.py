@@ -113,7 +113,7 @@ def describe_data(
 def _label_ranges(dataset: AtomsDataset) -> dict[str, str]:
     labels = list(zip(dataset.labels, dataset.frames, strict=True))
     energy = np.array([x.energy / len(a) for x, a in labels if x.energy is not None])
-    forces = [x.forces for x, _ in labels if x.forces is not None]
+    forces = [x.forces[x.has_force] for x, _ in labels if x.forces is not None]
     stress = [x.stress for x, _ in labels if x.stress is not None]
     facts = {}
     if len(energy):
