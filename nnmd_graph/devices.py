@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from nnmd_graph.memory import available_bytes
+
 
 def find_device(device: str | torch.device) -> torch.device:
     """Find a device by its name; "auto" is a GPU if there is one, else the CPU.
@@ -38,3 +40,12 @@ def find_device(device: str | torch.device) -> torch.device:
                 f"`device`: expected one of {count} CUDA devices, got '{found}'; use 'cuda:0'"
             )
     return found
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free where tensors of a device live, in bytes."""
+    if device.type != "cuda":
+        return available_bytes()
+    # What torch keeps for itself is free for the next tensor
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept

@@ -22,7 +22,12 @@ from nnmd_graph.data.reading import read_frames
 from nnmd_graph.data.split import split_indices
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import AtomicGraph, Labels, radius_graph, read_labels
-from nnmd_graph.graph.neighbors import check_cutoff
+from nnmd_graph.graph.neighbors import (
+    BYTES_OF_EDGE,
+    check_cutoff,
+    check_edges,
+    estimated_edges,
+)
 from nnmd_graph.progress import track
 
 LABELS = ("energy", "forces", "stress")
@@ -238,9 +243,23 @@ class AtomsDataset(Dataset[AtomicGraph]):
         Raises:
             ValueError: a graph cannot be built, e.g. because two atoms are on top of each other.
         """
+        if any(self._graphs[n] is None for n in self._numbers):
+            check_edges(self.estimated_edges, self.cutoff, BYTES_OF_EDGE, "the graphs")
         for i in track(range(len(self)), "building graphs", enabled=progress):
             self._graph(i)
         return self
+
+    def estimated_edges(self, cutoff: float | None = None) -> float:
+        """Estimate the edges of all graphs from those of a few, without building any.
+
+        Args:
+            cutoff: Å; default: that of the data set.
+        """
+        few = np.unique(np.linspace(0, len(self) - 1, min(len(self), 64)).astype(int))
+        frames = [self.frames[i] for i in few]
+        reach = self.cutoff if cutoff is None else cutoff
+        found = [estimated_edges(a.positions, a.cell.array, a.pbc, reach) for a in frames]
+        return float(np.sum(found)) / max(len(few), 1) * len(self)
 
     def split(
         self,

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnmd_graph.memory import check_memory
 from nnmd_graph.shapes import EdgeIndex, EdgeShifts
 
 MIN_DISTANCE = 1e-3
@@ -17,6 +18,12 @@ MIN_DISTANCE = 1e-3
 
 _PAD = 1e-6
 """Å; backends search this much further, and a pair exactly at the cutoff is decided here."""
+
+BYTES_OF_EDGE = 40
+"""Of an edge that is kept: two atoms and a shift, int64."""
+
+BYTES_OF_SEARCH = 200
+"""Of an edge while it is found and sorted."""
 
 _CENTRES = 16
 """Atoms whose neighbours are counted in an estimate for all."""
@@ -51,18 +58,22 @@ def radius_graph(
 
     Raises:
         ValueError: something is not finite, has the wrong shape, or spans no volume; two atoms on
-            top of each other; an unknown backend.
+            top of each other; an unknown backend; so many edges that they would not fit in the
+            memory.
         ImportError: the backend is not installed.
     """
     r, h, periodic, r_c = _checked(pos, cell, pbc, cutoff)
     if backend not in _BACKENDS:
         raise ValueError(f"`backend`: expected one of {sorted(_BACKENDS)}, got {backend!r}")
     device = pos.device if isinstance(pos, Tensor) else torch.device("cpu")
+    check_edges(lambda cutoff: _expected(r, h, periodic, cutoff), r_c, BYTES_OF_SEARCH)
     if len(r) == 0:
         i, j, shift = (np.zeros(shape, dtype=np.int64) for shape in ((0,), (0,), (0, 3)))
     else:
-        box = _completed_cell(r, h, periodic, r_c)
-        i, j, shift = _BACKENDS[backend](r, box, periodic, r_c + _PAD)
+        # A molecule ends somewhere, and backends do not stand a radius far beyond it
+        reach = r_c if periodic.any() else min(r_c, float(np.linalg.norm(np.ptp(r, axis=0))) + 1.0)
+        box = _completed_cell(r, h, periodic, reach)
+        i, j, shift = _BACKENDS[backend](r, box, periodic, reach + _PAD)
         i, j, shift = _within(r, h, r_c, i, j, shift)
     edge_index = torch.from_numpy(np.stack([j, i]))
     return edge_index.to(device), torch.from_numpy(shift).to(device)
@@ -121,6 +132,39 @@ def estimated_edges(pos: Any, cell: Any, pbc: Any, cutoff: float) -> float:
         The number of edges; inf where it is beyond every number.
     """
     return _expected(*_checked(pos, cell, pbc, cutoff))
+
+
+def check_edges(
+    edges: Callable[[float], float],
+    cutoff: float,
+    bytes_of_edge: float,
+    what: str = "the search",
+    *,
+    available: int | None = None,
+) -> None:
+    """Refuse a cutoff that makes more edges than there is memory for.
+
+    Args:
+        edges: their number by cutoff, see `estimated_edges`.
+        cutoff: Å.
+        bytes_of_edge: of each.
+        what: needs them.
+        available: bytes that are there, see `nnmd_graph.memory.check_memory`.
+
+    Raises:
+        TooLargeError: they would not fit.
+    """
+    number = edges(cutoff)
+    check_memory(
+        "cutoff",
+        float(f"{cutoff:g}"),
+        lambda radius: bytes_of_edge * edges(radius),
+        size=cutoff,
+        unit=" Å",
+        what=f"{what} ({number:.2g} edges)",
+        instead="4 to 8 Å are usual",
+        available=available,
+    )
 
 
 def _expected(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> float:

@@ -10,11 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.memory import check_memory
 from nnmd_graph.models.baseline import Baseline
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_of, species_tuple
+from nnmd_graph.representations.auto import bytes_of_scaling
 from nnmd_graph.representations.common_scaling import CommonScaler
 from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.ranges import FeatureRanges
@@ -205,6 +207,14 @@ def BPNN(  # noqa: N802 - the name of an architecture
         )
     offers: Any = representation  # torch declares unknown attributes of a module as tensors
     num_species, num_features = len(offers.species), int(offers.num_features)
+    check_memory(
+        "representation",
+        f"{num_features} features of {num_species} elements",
+        bytes_of_scaling(1 if readout == "shared" else num_species, num_features),
+        what="the scaling of all features by all",
+        instead="take fewer functions (`select_functions`), an EmbeddedACSF with readout='shared', "
+        "or GCNN, whose cost does not grow with the number of elements",
+    )
     if readout == "shared":
         size = _check_embedding(representation, num_species)
         shared = SharedReadout(num_features, hidden_channels, activation, seed, size)

@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnmd_graph.memory import COPIES, check_memory
 from nnmd_graph.nn.scatter import take
 
 
@@ -128,6 +129,7 @@ class MLP(nn.Module):
                 f"`hidden_channels` must be a sequence of positive integers, got {hidden_channels} "
                 f"for {in_channels} inputs; give one width per hidden layer, for example (32, 32)"
             )
+        check_net(1, in_channels, many)
         names = _per_layer(activation, len(many))
         layers: list[nn.Module] = []
         for n_in, n_out, name in zip(widths[:-1], widths[1:], names, strict=True):
@@ -182,6 +184,8 @@ class ElementMLP(nn.Module):
         super().__init__()
         widths = _per_element("hidden_channels", hidden_channels, num_species)
         names = _per_element("activation", activation, num_species)
+        if all(map(_is_width, widths[0] if _is_sequence(widths[0]) else ())):
+            check_net(num_species, in_channels, widths[0])
         self.nets = nn.ModuleList(
             MLP(in_channels, w, 1, a) for w, a in zip(widths, names, strict=True)
         )
@@ -196,6 +200,29 @@ class ElementMLP(nn.Module):
             if len(atoms):
                 y = y.index_add(0, atoms, net(take(x, atoms)).squeeze(-1))
         return y
+
+
+def check_net(num_nets: int, in_channels: int, hidden_channels: Sequence[int]) -> None:
+    """Refuse nets whose weights would not fit in the memory.
+
+    Raises:
+        ValueError: They would not.
+    """
+    hidden = [int(width) for width in hidden_channels]
+
+    def needed(widest: int) -> float:
+        widths = [int(in_channels), *(min(width, widest) for width in hidden), 1]
+        each = sum((a + 1) * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        return 4 * COPIES * num_nets * each
+
+    check_memory(
+        "hidden_channels",
+        hidden_channels,
+        needed,
+        size=max(hidden, default=0),
+        what="the weights",
+        instead="some 32 to 128 are usual",
+    )
 
 
 def _is_width(value: Any) -> bool:

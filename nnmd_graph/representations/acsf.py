@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from nnmd_graph.elements import atomic_number
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import edge_vectors
+from nnmd_graph.graph.neighbors import check_cutoff
 from nnmd_graph.nn.cutoff import CutoffFunction
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_ids, species_tuple
-from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.auto import (
+    automatic_functions,
+    bytes_of_model,
+    num_features,
+)
 from nnmd_graph.representations.blocks import FunctionSet
 from nnmd_graph.representations.neighborhoods import Range, keep_freed_memory, ranges
 from nnmd_graph.representations.pieces import Piece
@@ -74,7 +79,15 @@ class ACSF(nn.Module):
         self._functions_of = {
             z: tuple(f for f in self.functions if f.centre in (None, z)) for z in self.species
         }
-        self._sets = [FunctionSet(self.functions_of(z), self.species, fc) for z in self.species]
+        # Elements with the same functions share one set: many elements have very many functions
+        sets: dict[tuple[int, ...], FunctionSet] = {}
+        self._sets = []
+        for z in self.species:
+            own = self.functions_of(z)
+            same = tuple(map(id, own))
+            if same not in sets:
+                sets[same] = FunctionSet(own, self.species, fc)
+            self._sets.append(sets[same])
 
     @classmethod
     def auto(
@@ -96,19 +109,29 @@ class ACSF(nn.Module):
             options: Passed to the recipe, for example ``num_radial=8``.
 
         Raises:
-            ValueError: If the recipe is unknown.
+            ValueError: If the recipe is unknown, or a model of so many functions and elements
+                would not fit in the memory.
         """
-        if recipe not in RECIPES:
-            raise ValueError(
-                f"`recipe` must be one of {sorted(RECIPES)}, got {recipe!r}; pass one of these"
-            )
-        functions = RECIPES[recipe](cutoff, **options)
-        return cls(species, cutoff, functions, cutoff_function=cutoff_function)
+        numbers = species_tuple(species)
+        functions = automatic_functions(
+            recipe,
+            check_cutoff(cutoff),
+            options,
+            len(numbers),
+            lambda n, count: bytes_of_model(count, num_features(n, count)),
+            "the scaling of all features by all, one for each element,",
+        )
+        return cls(numbers, cutoff, functions, cutoff_function=cutoff_function)
 
     @property
     def num_features(self) -> int:
         """Number of features F, that of the element with most functions."""
         return max(len(self.functions_of(z)) for z in self.species)
+
+    @property
+    def bytes_of_edge(self) -> int:
+        """Memory that a training step takes for an edge: factors, harmonics, their derivatives."""
+        return 6000
 
     def functions_of(self, element: int | str) -> tuple[SymmetryFunction, ...]:
         """Functions of atoms of one element, in the order of their features.
@@ -179,7 +202,7 @@ class ACSF(nn.Module):
         Returns:
             This module.
         """
-        for functions in self._sets:
+        for functions in {id(functions): functions for functions in self._sets}.values():
             functions.compile()
         return self
 

@@ -6,8 +6,14 @@ one per element or element pair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
+
+from nnmd_graph.errors import did_you_mean
+from nnmd_graph.memory import COPIES, check_memory
 from nnmd_graph.representations.symmetry_functions import G2, G4, G5, SymmetryFunction
 
 
@@ -159,3 +165,126 @@ RECIPES: dict[str, Callable[..., list[SymmetryFunction]]] = {
     "imbalzano2018": imbalzano2018,
     "pool": pool,
 }
+
+BYTES_OF_A_FUNCTION = 2000
+"""Of a symmetry function as an object, with its places in the sums."""
+
+
+def _numbers(recipe: str, given: Mapping[str, Any]) -> tuple[int, int]:
+    """How many radial and angular functions a recipe gives, from its arguments alone."""
+    radial, angular = given["num_radial"], given["num_angular"]
+    shells = [angular] if isinstance(angular, int) else list(angular)
+    each = 2 * len(given["zeta"])
+    if recipe == "imbalzano2018":
+        return 2 * radial + 1, each * sum(shells)
+    if recipe == "gastegger2018":
+        return radial, each * sum(shells)
+    wide = [angular, angular // 2] if isinstance(angular, int) else shells
+    narrow = [n for n in wide if 2 * n <= max(wide)] if given["angular"] == "both" else []
+    return radial + radial // 2, each * sum(wide + narrow)
+
+
+def num_features(numbers: tuple[int, int], num_species: int) -> int:
+    """Features of functions without neighbours: one for each element, or pair of elements."""
+    radial, angular = numbers
+    return radial * num_species + angular * (num_species * (num_species + 1) // 2)
+
+
+def automatic_functions(
+    recipe: str,
+    cutoff: float,
+    options: Mapping[str, Any],
+    num_species: int,
+    needed: Callable[[tuple[int, int], int], float],
+    what: str,
+) -> list[SymmetryFunction]:
+    """Functions of a recipe, unless what is made of them would not fit in the memory.
+
+    Args:
+        recipe: A name out of :data:`RECIPES`.
+        cutoff: r_c in Å.
+        options: Arguments of the recipe.
+        num_species: Number of elements S.
+        needed: Bytes by the numbers of radial and angular functions, and of elements.
+        what: Needs them.
+
+    Raises:
+        ValueError: If the recipe or an option is unknown, or it does not fit.
+        TypeError: If an option is of the wrong kind.
+    """
+    if recipe not in RECIPES:
+        hint = did_you_mean(recipe, RECIPES)
+        raise ValueError(f"`recipe` must be one of {sorted(RECIPES)}, got {recipe!r}{hint}")
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(RECIPES[recipe]).parameters.items()
+        if name != "cutoff"
+    }
+    given = defaults | {name: _checked(recipe, name, options[name], defaults) for name in options}
+
+    def bytes_with(values: Mapping[str, Any]) -> float:
+        return needed(_numbers(recipe, values), num_species)
+
+    # The option that costs most is to blame; or the elements, where none costs more than usual.
+    asked = {n: bytes_with(given | {n: defaults[n]}) for n in options}
+    name = min(asked, key=lambda n: asked[n], default="species")
+    if name == "species" or asked[name] >= bytes_with(given):
+        numbers = _numbers(recipe, given)
+        check_memory(
+            "species",
+            num_species,
+            lambda n: needed(numbers, n),
+            size=num_species,
+            unit=" elements",
+            what=f"{what} of {num_features(numbers, num_species)} functions",
+            instead="take GCNN, whose cost does not grow with the number of elements (on the "
+            "command line `--model gcnn`), or fewer functions",
+        )
+    else:
+        integer = isinstance(given[name], int)
+        check_memory(
+            name,
+            given[name],
+            (lambda n: bytes_with(given | {name: n})) if integer else bytes_with(given),
+            size=given[name] if integer else None,
+            what=what,
+            instead=f"the default is {defaults[name]}",
+        )
+    try:
+        return RECIPES[recipe](cutoff, **given)
+    except OverflowError:
+        raise ValueError(
+            f"`cutoff`: expected a radius in Å, got {cutoff:g}; 4 to 8 Å are usual"
+        ) from None
+
+
+def _checked(recipe: str, name: str, value: Any, defaults: Mapping[str, Any]) -> Any:
+    """An option of the kind of its default; a whole number may come as 1e3."""
+    if name not in defaults:
+        hint = did_you_mean(name, defaults)
+        raise TypeError(f"`{name}`: expected options of {recipe!r}, {list(defaults)}{hint}")
+    if name in ("num_radial", "num_angular"):
+        many = isinstance(value, Sequence) and not isinstance(value, str) and name != "num_radial"
+        return [_whole(name, n) for n in value] if many else _whole(name, value)
+    if name == "zeta" and (isinstance(value, str) or not isinstance(value, Sequence)):
+        raise TypeError(f"`zeta`: expected a list of numbers, got {value!r}; write [1.0, 4.0]")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    """An integer, also where it came as 1e3."""
+    if isinstance(value, float | np.floating) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"`{name}`: expected an integer, got {value!r}; write for example 4")
+    return int(value)
+
+
+def bytes_of_model(num_species: int, num_features: int) -> float:
+    """What a model with a net per element needs for the functions and their scaling, at least."""
+    return BYTES_OF_A_FUNCTION * num_features + bytes_of_scaling(num_species, num_features)
+
+
+def bytes_of_scaling(num_species: int, num_features: int) -> float:
+    """What the scaling of all features by all needs in training, for each of some elements."""
+    return 4 * COPIES * num_species * num_features**2

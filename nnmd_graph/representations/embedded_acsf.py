@@ -13,8 +13,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.neighbors import check_cutoff
+from nnmd_graph.memory import check_memory
+from nnmd_graph.nn.species import species_tuple
 from nnmd_graph.representations.acsf import ACSF
-from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.auto import (
+    BYTES_OF_A_FUNCTION,
+    automatic_functions,
+    bytes_of_scaling,
+    num_features,
+)
 from nnmd_graph.representations.contraction import Contraction, start_of_channels
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
@@ -87,10 +95,16 @@ class EmbeddedACSF(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        elements = species_tuple(species)
         if functions is None:
-            if recipe not in RECIPES:
-                raise ValueError(f"`recipe` must be one of {sorted(RECIPES)}, got {recipe!r}")
-            functions = RECIPES[recipe](cutoff, **options)
+            functions = automatic_functions(
+                recipe,
+                check_cutoff(cutoff),
+                options,
+                len(elements),
+                lambda n, count: BYTES_OF_A_FUNCTION * num_features(n, count),
+                f"the sums of {len(elements)} elements and of their pairs",
+            )
         for f in functions:
             if f.neighbors is not None or f.centre is not None or f.weighted:
                 raise ValueError(
@@ -104,6 +118,7 @@ class EmbeddedACSF(nn.Module):
         dim = EMBEDDING_DIM if embedding_dim is None else embedding_dim
         if int(dim) != dim or dim < 1:
             raise ValueError(f"`embedding_dim` must be a positive integer, got {dim}")
+        self._check_memory(len(elements), len(functions), int(dim), channels)
         if init not in INITIALIZATIONS:
             raise ValueError(f"`init` must be one of {INITIALIZATIONS}, got {init!r}")
         self.functions = tuple(functions)
@@ -120,6 +135,28 @@ class EmbeddedACSF(nn.Module):
             start = self._contract(channels, start)
         self.embedding = nn.Parameter(start)
 
+    @staticmethod
+    def _check_memory(num_species: int, num_functions: int, dim: int, channels: int | None) -> None:
+        """Refuse vectors, and combinations of functions, that would not fit in the memory."""
+        pairs = num_species * (num_species + 1) // 2
+        scaling = "the vectors of elements and a scaling of all features by all"
+        check_memory(
+            "embedding_dim",
+            dim,
+            lambda d: 24 * num_species * d + bytes_of_scaling(1, d * num_functions),
+            size=dim,
+            what=scaling,
+            instead=f"the default is {EMBEDDING_DIM}",
+        )
+        check_memory(
+            "channels",
+            channels,
+            lambda c: 12 * num_functions * pairs * c + bytes_of_scaling(1, c),
+            size=int(channels or 0),
+            what=scaling,
+            instead="some 64 are usual",
+        )
+
     @property
     def embedding_dim(self) -> int:
         """Components of an element's vector: D, or C."""
@@ -131,6 +168,11 @@ class EmbeddedACSF(nn.Module):
         if self.channels is not None:
             return self.channels
         return self.embedding_dim * len(self.functions)
+
+    @property
+    def bytes_of_edge(self) -> int:
+        """Memory that a training step takes for an edge."""
+        return self.fixed.bytes_of_edge
 
     def _columns(self) -> Iterator[tuple[int, slice]]:
         """Order of each function and the columns of its sums, one for each element or pair."""

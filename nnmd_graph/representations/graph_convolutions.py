@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import edge_vectors
+from nnmd_graph.memory import COPIES, check_memory
 from nnmd_graph.nn.conv.registry import (
     BUILT_IN,
     Convolution,
@@ -25,6 +26,16 @@ from nnmd_graph.nn.conv.registry import (
 from nnmd_graph.nn.radial import RadialBasis
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_of, species_tuple
+
+USUAL = {
+    "num_layers": (3, "so many convolutions"),
+    "hidden_channels": (64, "the weights"),
+    "num_rbf": (8, "the weights of the radial filters"),
+}
+"""Sizes that do for most data, and what grows with them."""
+
+BYTES_OF_A_LAYER = 200_000
+"""Of a convolution as an object, beside its weights."""
 
 
 class GraphConvolutions(nn.Module):
@@ -82,6 +93,7 @@ class GraphConvolutions(nn.Module):
         self.num_features = hidden_channels
         self.conv = find_convolution(conv)
         self.conv_options = dict(conv_options or {})
+        self._check_memory(num_layers, hidden_channels, num_rbf)
         self.seed = int(seed)
         self.radial = RadialBasis(cutoff, num_rbf, radial)
         with torch.random.fork_rng(devices=[]):
@@ -98,6 +110,32 @@ class GraphConvolutions(nn.Module):
     def cutoff(self) -> float:
         """Radius of one convolution, Å."""
         return self.radial.cutoff
+
+    @property
+    def bytes_of_edge(self) -> int:
+        """Memory that a training step takes for an edge, at least: messages and derivatives."""
+        return 60 * len(self.layers) * self.num_features
+
+    def _check_memory(self, num_layers: int, hidden_channels: int, num_rbf: int) -> None:
+        """Refuse weights that would not fit in the memory: the largest of the numbers is named."""
+        given = {"num_layers": num_layers, "hidden_channels": hidden_channels, "num_rbf": num_rbf}
+        excess = {name: given[name] // usual for name, (usual, _) in USUAL.items()}
+        name = max(excess, key=lambda n: excess[n])
+
+        def needed(value: int) -> float:
+            sizes = given | {name: value}
+            width = sizes["hidden_channels"]
+            each = BYTES_OF_A_LAYER + 4 * COPIES * width * (2 * width + sizes["num_rbf"])
+            return sizes["num_layers"] * each + 4 * COPIES * len(self.species) * width
+
+        check_memory(
+            name,
+            given[name],
+            needed,
+            size=given[name],
+            what=USUAL[name][1],
+            instead=f"some {USUAL[name][0]} are usual",
+        )
 
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N H"]:
         """Features of all atoms, [N, H]."""

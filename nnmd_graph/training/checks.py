@@ -13,6 +13,7 @@ from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.compiled import check_compilable
+from nnmd_graph.training.costs import check_costs
 from nnmd_graph.training.loss import TERMS, EnergyForcesLoss
 from nnmd_graph.training.optimization import OPTIMIZERS, SCHEDULES
 
@@ -169,5 +170,6 @@ def check_data(
             f"`batch_size` must not exceed the training set of {len(train)} structures, got "
             f"{trainer.batch_size}; lower it or leave it out"
         )
+    check_costs(trainer, potential, train)
     if trainer.compile:
         check_compilable(potential, trainer.loss, trainer.optimizer)

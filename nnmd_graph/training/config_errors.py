@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nnmd_graph.errors import did_you_mean
+from nnmd_graph.memory import in_words
 
 
 def missing_file(path: Path, argument: str) -> FileNotFoundError:
@@ -21,8 +23,21 @@ def missing_file(path: Path, argument: str) -> FileNotFoundError:
     )
 
 
+MAX_BYTES = 2_000_000
+"""Of a config file: reading it takes a second for every 100 kB, and settings are some 5 kB."""
+
+MAX_VALUES = 200_000
+"""Keys and values that a config may hold, those counted that an alias repeats."""
+
+MAX_DEPTH = 50
+"""Of sections in sections."""
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key stands once: of two, PyYAML drops the first without a word."""
+    """YAML in which a key stands once: of two, PyYAML drops the first without a word.
+
+    Numbers are those of YAML 1.2, in which 1e8 is one; to PyYAML it is a word.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -33,18 +48,34 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
 def load_yaml(path: Path) -> Any:
     """Read a YAML file; an empty one is an error.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is empty, or no YAML.
+        ValueError: it is empty, or no YAML, or holds more than settings can.
     """
     if not path.is_file():
         raise missing_file(path, "config")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"`config`: expected a file of settings, at most {in_words(MAX_BYTES)}, got '{path}' "
+            f"of {in_words(size)}; if it holds structures, name it as a data file, with the ending "
+            "of its format"
+        )
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        _check_size(text)
+        values = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number too long, a broken date
         raise ValueError(
             f"`config`: expected YAML, got '{path}': {' '.join(str(error).split())}; repair it"
         ) from None
@@ -54,6 +85,43 @@ def load_yaml(path: Path) -> Any:
             "data: {train: li.extxyz}"
         )
     return values
+
+
+def _check_size(text: str) -> None:
+    """Count what aliases repeat, and how deep it goes, before anything is built of it.
+
+    Raises:
+        yaml.YAMLError: it is more than settings can be, or stands in itself.
+    """
+    sizes: dict[str, int | None] = {}  # of what an anchor names; None while it is still open
+    open_ones: list[tuple[str | None, int]] = []  # anchor, and number of values before it
+    count = 0
+    for event in yaml.parse(text, _Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_ones.pop()
+            if anchor is not None:
+                sizes[anchor] = count - before
+        elif isinstance(event, yaml.AliasEvent):
+            size = sizes.get(str(event.anchor), 1)  # an unknown one is PyYAML's to refuse
+            if size is None:
+                raise yaml.YAMLError(f"the alias {event.anchor!r} of line {line} holds itself")
+            count += size
+        elif isinstance(event, yaml.NodeEvent):
+            count += 1
+            if event.anchor is not None:
+                sizes[event.anchor] = 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_ones.append((event.anchor, count - 1))
+                if event.anchor is not None:
+                    sizes[event.anchor] = None
+        if len(open_ones) > MAX_DEPTH:
+            raise yaml.YAMLError(f"more than {MAX_DEPTH} levels in each other in line {line}")
+        if count > MAX_VALUES:
+            raise yaml.YAMLError(
+                f"more than {MAX_VALUES} values up to line {line}, which is more than settings are "
+                "(an alias repeats all that its anchor names)"
+            )
 
 
 def check_kind(values: Any, path: Path, sections: Sequence[str]) -> None:
@@ -121,7 +189,16 @@ def _wrong_value(problem: Any) -> str:
     message = message[:1].lower() + message[1:]
     if problem["type"] == "model_type":
         message = "expected a section with keys and values"
-    return f"{message}, got {problem['input']!r}" if "got " not in message else message
+    return f"{message}, got {_shown(problem['input'])}" if "got " not in message else message
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, cut where it would fill the screen."""
+    try:
+        text = repr(value)
+    except ValueError:  # integers of more digits than Python writes
+        text = "a number of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:80]}... ({len(text)} characters)"
 
 
 _WORDS = {

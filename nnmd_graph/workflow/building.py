@@ -9,6 +9,7 @@ import torch
 from ase.data import chemical_symbols
 
 from nnmd_graph.data import AtomsDataset
+from nnmd_graph.memory import TooLargeError
 from nnmd_graph.models import BPNN, GCNN, EnergyModel, Potential
 from nnmd_graph.naming import naming
 from nnmd_graph.representations import ACSF, EmbeddedACSF
@@ -38,6 +39,20 @@ def build_potential(config: Config, species: Sequence[int]) -> Potential:
         return Potential(_build_model(config, species).to(getattr(torch, config.model.dtype)))
 
 
+def check_sizes(config: Config) -> None:
+    """Refuse sizes that would not fit in the memory with one element, before any data are read.
+
+    Raises:
+        TooLargeError: they would not.
+    """
+    try:
+        build_potential(config, (1,))
+    except TooLargeError:
+        raise
+    except (ValueError, TypeError):
+        return  # on anything else the data decide: functions may name their elements
+
+
 def _build_model(config: Config, species: Sequence[int]) -> EnergyModel:
     model = config.model
     if model.name == "gcnn":
@@ -63,7 +78,9 @@ def _build_model(config: Config, species: Sequence[int]) -> EnergyModel:
 
 def build_functions(config: Config, species: Sequence[int]) -> ACSF | EmbeddedACSF:
     """Make the symmetry functions of the section `model`."""
-    with naming(keys_of(config.model.representation, "model.representation")):
+    chosen = config.model.representation
+    options = {name: f"model.representation.options.{name}" for name in chosen.options}
+    with naming(keys_of(chosen, "model.representation") | options):
         return _build_functions(config, species)
 
 

@@ -26,6 +26,7 @@ from nnmd_graph.models import Potential
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.naming import naming
 from nnmd_graph.training.callbacks import Row
+from nnmd_graph.training.checks import check_data
 from nnmd_graph.training.config import (
     MAY_CHANGE,
     Config,
@@ -39,6 +40,7 @@ from nnmd_graph.workflow.building import (
     Parts,
     build_potential,
     build_trainer,
+    check_sizes,
     read_parts,
     training_keys,
 )
@@ -124,12 +126,16 @@ def train_from_config(
     init = read_start(config, folder)
     whole = with_model_of(config, init)
     trainer = build_trainer(whole, folder, init=init, progress=progress)
+    if init is None:
+        check_sizes(config)
     known = () if init is None else init.species
     parts = read_parts(whole, known=known, progress=progress)
-    for part in parts.values():
-        part.build(progress=progress)
     species = parts["train"].species
     potential = build_potential(config, species) if init is None else extend_species(init, species)
+    with naming(training_keys(config) | {"cutoff": "model.cutoff"}):
+        check_data(trainer, potential, parts["train"], parts.get("val"))
+        for part in parts.values():
+            part.build(progress=progress)
     if overwrite and not resume:
         for name in FILES:
             (folder / name).unlink(missing_ok=True)

@@ -140,7 +140,7 @@ def test_a_convolution_of_ones_own() -> None:
         ({"hidden_channels": 0}, ValueError, "`num_layers` and `hidden_channels` must be positive"),
         ({"radial": "sine"}, ValueError, "`radial` must be one of"),
         ({"conv_options": {"head": 2}}, TypeError, "got SchNetConv: .*'head'"),
-        ({"species": ("Xx",)}, ValueError, "`species` must be"),
+        ({"species": ("Xx",)}, ValueError, "`species`: expected the symbol"),
     ],
 )
 def test_errors(options: dict[str, Any], error: type[Exception], message: str) -> None:
