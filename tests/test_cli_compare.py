@@ -99,12 +99,12 @@ def test_names_of_files_count_from_the_config(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "`config`: expected the settings of a comparison, got none"),
+        ([], "`CONFIG`: expected the settings of a comparison, got none"),
         (["--resume"], "('comparison' holds no comparison to go on with)"),
         (["compar.yaml"], "did you mean 'compare.yaml'?"),
         (["compare.yaml", "--only", "smal"], "got 'smal'; did you mean 'small'?"),
-        (["compare.yaml", "--device", "gpu"], "`device`: expected 'auto', 'cpu', 'cuda'"),
-        (["copper.extxyz"], "`config`: expected"),
+        (["compare.yaml", "--device", "gpu"], "`--device`: expected 'auto', 'cpu', 'cuda'"),
+        (["copper.extxyz"], "`CONFIG`: expected"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[str], message: str) -> None:
