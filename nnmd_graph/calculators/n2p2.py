@@ -1,4 +1,4 @@
-"""Potentials of n2p2 and RuNNer: `input.nn`, `scaling.data` and `weights.*.data` of a folder."""
+"""Potentials of n2p2 and RuNNer: `input.nn`, `scaling.data` and files of weights of a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from nnmd_graph.calculators.n2p2_functions import finite_number
+from nnmd_graph.calculators.n2p2_functions import finite_number, from_fortran
 from nnmd_graph.calculators.n2p2_settings import Network, Settings, read_settings
 from nnmd_graph.data.runner import Normalization, Units, resolve_units, stated_units
 from nnmd_graph.models import EnergyModel, Potential
@@ -24,6 +24,10 @@ from nnmd_graph.representations.range_scaling import RangeScaler
 SETTINGS_FILE = "input.nn"
 SCALING_FILE = "scaling.data"
 WEIGHTS_FILE = "weights.{:03d}.data"
+BEST_WEIGHTS_FILES = ("optweights.{:03d}.out", "optweights.{:03d}.data")
+"""Weights with the smallest error of a training."""
+EPOCH_WEIGHTS_FILES = ("weights.{:03d}.*.out", "*.short.{:03d}.out")
+"""Weights after an epoch, of n2p2 and of RuNNer."""
 LOST_DIGITS = 1e-9
 """Rounding of an energy that is worth a warning, eV."""
 
@@ -48,7 +52,9 @@ def load_n2p2(
     negative shift.
 
     Args:
-        folder: holds `input.nn`, `scaling.data` and `weights.001.data`, ... by atomic number.
+        folder: holds `input.nn`, `scaling.data` and `weights.001.data`, ... by atomic number; or
+            the path of its `input.nn`. Weights may also have the names under which a training
+            left them: `optweights.001.out`, `weights.001.000030.out`, `000030.short.001.out`.
         length_unit: "angstrom", "bohr" or "nm"; None if a comment in `input.nn` states it
             (`# length_unit=bohr energy_unit=hartree`), as `save_n2p2` writes it.
         energy_unit: "eV", "hartree", ..., see :mod:`nnmd_graph.units`.
@@ -63,7 +69,9 @@ def load_n2p2(
             is not supported; the message names file and line.
     """
     folder = Path(folder)
-    settings = read_settings(folder / SETTINGS_FILE)
+    file = folder if folder.is_file() else folder / SETTINGS_FILE
+    folder = file.parent
+    settings = read_settings(file)
     given = {"length_unit": length_unit, "energy_unit": energy_unit}
     units = resolve_units(stated_units(settings.text), given, str(settings.file))
     acsf, columns = _representation(settings, units)
@@ -161,19 +169,20 @@ def _scaling_rows(file: Path, settings: Settings) -> dict[tuple[int, int], list[
 def _readout(
     folder: Path, settings: Settings, num_features: int, columns: dict[int, list[int]]
 ) -> ElementReadout:
-    numbers = {z: _weights(folder / WEIGHTS_FILE.format(z)) for z in settings.species}
-    sizes = {z: len(values) for z, values in numbers.items()}
-    networks = settings.networks
-    if any(_size(networks[z], len(columns[z])) != sizes[z] for z in settings.species):
-        networks = settings.intended  # a version of n2p2 that does what the keyword says
-    for z in settings.species:
-        size = _size(networks[z], len(columns[z]))
-        if size != sizes[z]:
-            raise _error(
-                folder / WEIGHTS_FILE.format(z), 0, f"{size} weights for {len(columns[z])} "
-                f"functions of {chemical_symbols[z]} and layers {networks[z].hidden_channels}",
-                str(sizes[z]), "do the files fit?",
-            )  # fmt: skip
+    files = find_weights(folder, settings.species)
+    numbers = {z: _weights(file) for z, file in files.items()}
+
+    def misfit(networks: dict[int, Network]) -> list[int]:
+        sizes = ((z, _size(networks[z], len(columns[z]))) for z in settings.species)
+        return [z for z, size in sizes if size != len(numbers[z])]
+
+    networks = min(settings.networks, key=lambda nets: len(misfit(nets)))  # the first of the best
+    for z in misfit(networks):
+        raise _error(
+            files[z], 0, f"{_size(networks[z], len(columns[z]))} weights for {len(columns[z])} "
+            f"functions of {chemical_symbols[z]} and layers {networks[z].hidden_channels}",
+            str(len(numbers[z])), "do the files fit?",
+        )  # fmt: skip
     readout = ElementReadout(
         len(settings.species),
         num_features,
@@ -205,6 +214,45 @@ def _fill(net: MLP, numbers: NDArray[np.float64], columns: list[int], normalize:
 def _size(network: Network, num_functions: int) -> int:
     widths = (num_functions, *network.hidden_channels, 1)
     return sum((n_in + 1) * n_out for n_in, n_out in zip(widths[:-1], widths[1:], strict=True))
+
+
+def find_weights(folder: Path, species: tuple[int, ...]) -> dict[int, Path]:
+    """Files of weights of one kind for all elements; names of a potential before those of training.
+
+    Raises:
+        FileNotFoundError: There are none of any kind for all elements.
+    """
+    for name in (WEIGHTS_FILE, *BEST_WEIGHTS_FILES):
+        files = {z: folder / name.format(z) for z in species}
+        if all(file.is_file() for file in files.values()):
+            return files
+    for pattern in EPOCH_WEIGHTS_FILES:
+        common = set.intersection(*(_epochs(folder, pattern.format(z)) for z in species))
+        epochs = sorted(common, key=int)
+        if epochs:
+            last = {z: folder / pattern.format(z).replace("*", epochs[-1]) for z in species}
+            if len(epochs) > 1:
+                names = ", ".join(file.name for file in last.values())
+                warnings.warn(
+                    f"`folder`: '{folder}' has weights of {len(epochs)} epochs; those of the last "
+                    f"are taken ({names}); copy those that are wanted to "
+                    f"{WEIGHTS_FILE.format(species[0])}, ...",
+                    stacklevel=4,
+                )
+            return last
+    missing = [z for z in species if not (folder / WEIGHTS_FILE.format(z)).is_file()]
+    raise FileNotFoundError(
+        f"`folder`: expected the files of a potential, got no "
+        f"'{folder / WEIGHTS_FILE.format(missing[0])}', nor {BEST_WEIGHTS_FILES[0]} or "
+        f"{EPOCH_WEIGHTS_FILES[0]} for all elements; is it complete?".replace("{:03d}", "...")
+    )
+
+
+def _epochs(folder: Path, pattern: str) -> set[str]:
+    """What stands for the epoch, six digits, in the names of files."""
+    before, after = pattern.split("*")
+    words = (path.name[len(before) : -len(after)] for path in folder.glob(pattern))
+    return {word for word in words if word.isdigit()}
 
 
 def _weights(file: Path) -> NDArray[np.float64]:
@@ -256,14 +304,14 @@ def _rows(file: Path) -> list[tuple[int, list[str]]]:
         raise FileNotFoundError(
             f"`folder`: expected the files of a potential, got no '{file}'; is it complete?"
         )
-    text = file.read_text(encoding="utf-8", errors="replace")
-    lines = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    lines = ((number, line.split()) for number, line in enumerate(text.split("\n"), start=1))
     return [(number, words) for number, words in lines if words and not words[0].startswith("#")]
 
 
 def _number(file: Path, line: int, word: str) -> float:
     try:
-        return finite_number(word)
+        return finite_number(from_fortran(word))
     except ValueError as error:
         raise ValueError(f"`folder`: {file}:{line}: {error}; correct it") from None
 

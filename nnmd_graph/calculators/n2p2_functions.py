@@ -10,6 +10,7 @@ Source: n2p2's `SymFnc*.cpp` (A. Singraber et al., J. Chem. Theory Comput. 15, 1
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -39,6 +40,10 @@ CUTOFF_TYPES = (
 
 POLYNOMIALS = ("p1", "p2", "p3", "p4", "e", "p1a", "p2a", "p3a", "p4a")
 """Cores that n2p2 has; it knows no asymmetric "e"."""
+
+
+_FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
+_NO_EXPONENT = re.compile(r"(?<=[\d.])[dD][+-]?0+$")
 
 
 class _Layout(NamedTuple):
@@ -189,14 +194,20 @@ class FunctionLine:
         return " ".join(["symfunction_short", *words, self.polynomial]).rstrip()
 
 
+def from_fortran(word: str) -> str:
+    """A number as `1.5d-3` in the spelling of C and Python; other words as they are."""
+    return _FORTRAN.sub(r"\1e\2", word) if _FORTRAN.fullmatch(word) else word
+
+
 def finite_number(word: str) -> float:
     """A finite number from a word.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none. `1.0d-1` is one for RuNNer, but 1.0 for n2p2, which stops at the d;
+            `1.0d0` is the same for both.
     """
     try:
-        value = float(word)
+        value = float(_NO_EXPONENT.sub("", word))
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

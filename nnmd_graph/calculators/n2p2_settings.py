@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from nnmd_graph.calculators.n2p2_functions import (
     CUTOFF_TYPES,
     FunctionLine,
     finite_number,
 )
+from nnmd_graph.calculators.n2p2_lines import Lines
 from nnmd_graph.data.runner import Normalization
 from nnmd_graph.elements import atomic_number
 from nnmd_graph.nn.cutoff import NO_INNER_RADIUS
 
-A = TypeVar("A")
-T = TypeVar("T")
-
-ALIASES = {
-    "symfunction": "symfunction_short",
-    "nnp_generation": "nnp_type",
-    "nnp_type_gen": "nnp_type",
-    "nnp_gen": "nnp_type",
-}
-REPEATED = ("symfunction_short", "atom_energy", "element_nodes_short")
-"""Keywords that may occur several times."""
+JUMPING = ("tanh3", "tanh3_normalized")
+"""Cutoff functions that jump at the inner cutoff in RuNNer and have none in n2p2."""
 
 ACTIVATIONS = {
     "l": "identity",
@@ -41,15 +31,6 @@ ACTIVATIONS = {
     "h": "harmonic",
 }
 """Names of :mod:`nnmd_graph.nn.mlp` by n2p2's letters."""
-
-UNSUPPORTED = {
-    "use_electrostatics": "electrostatic energies",
-    "use_vdw": "dispersion energies",
-    "global_symfunction_short": "functions that are not written out",
-    "element_symfunction_short": "functions that are not written out",
-    "global_pairsymfunction_short": "networks of pairs",
-}
-"""Keywords, most of them RuNNer's, that change energies and are not understood here."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +55,10 @@ class Settings:
         scaling: Kind of the :class:`nnmd_graph.representations.range_scaling.RangeScaler`.
         s_min: Lower end of the scaled range.
         s_max: Upper end.
-        networks: Net of each element as n2p2 builds it: `element_nodes_short` leaves the last
-            hidden layer alone (`Mode.cpp:1346`).
-        intended: Net of each element with `element_nodes_short` for all hidden layers.
+        networks: Nets of the elements in each of the ways in which `element_nodes_short` is read,
+            the likeliest first; the number of weights tells.
         normalize_nodes: Whether sums into a node are divided by their number.
-        atom_energies: Offset of each element.
+        atom_energies: Offset of each element, zero where the code that wrote the file adds none.
         normalization: Internal units.
     """
 
@@ -91,8 +71,7 @@ class Settings:
     scaling: str
     s_min: float
     s_max: float
-    networks: dict[int, Network]
-    intended: dict[int, Network]
+    networks: tuple[dict[int, Network], ...]
     normalize_nodes: bool
     atom_energies: dict[int, float]
     normalization: Normalization
@@ -108,61 +87,17 @@ def read_settings(file: Path) -> Settings:
     return _Reader(file).settings()
 
 
-class _Reader:
-    """Keywords with their words and the numbers of their lines."""
-
-    def __init__(self, file: Path) -> None:
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"`folder`: expected the folder of an n2p2 or RuNNer potential, got no '{file}'; "
-                "check the name"
-            )
-        self.file = file
-        self.text = file.read_text(encoding="utf-8", errors="replace")
-        self.found: dict[str, list[tuple[int, list[str]]]] = {}
-        spelled: dict[str, str] = {}
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            key, *words = line.split("#")[0].split("!")[0].split() or [""]
-            name = ALIASES.get(key, key)
-            if name in _KEYWORDS and spelled.setdefault(name, key) != key:
-                raise self.error(number, f"either {spelled[name]!r} or {key!r}", "both")
-            if name in _KEYWORDS and name in self.found and name not in REPEATED:
-                raise self.error(number, f"{key!r} once", "it again")
-            self.found.setdefault(name, []).append((number, words))
-
-    def error(self, number: int, expected: str, got: str, advice: str = "correct it") -> ValueError:
-        where = f"{self.file}:{number}" if number else f"'{self.file}'"
-        return ValueError(f"`folder`: {where}: expected {expected}, got {got}; {advice}")
-
-    def parse(self, number: int, read: Callable[[A], T], value: A) -> T:
-        """A value, with the line in the message of errors."""
-        try:
-            return read(value)
-        except ValueError as error:
-            raise ValueError(f"`folder`: {self.file}:{number}: {error}; correct it") from None
-
-    def words(self, key: str, least: int = 1) -> tuple[int, list[str]]:
-        """Line and words of a keyword that must be there."""
-        if key not in self.found:
-            raise self.error(0, f"the keyword {key!r}", "none", "is this a potential's input.nn?")
-        ((number, words),) = self.found[key]
-        if len(words) < least:
-            raise self.error(number, f"{least} word(s) behind {key!r}", str(len(words)))
-        return number, words
-
-    def number(self, key: str, default: float) -> float:
-        if key not in self.found:
-            return default
-        line, words = self.words(key)
-        return self.parse(line, finite_number, words[0])
+class _Reader(Lines):
+    """What the keywords say, in the order in which a mistake in one is best told."""
 
     def settings(self) -> Settings:
         self.check_supported()
+        self.check_kind()
         species = self.species()
         normalization = self.normalization()
         cutoff_function, inner_cutoff = self.cutoff_function()
-        networks, intended = self.networks(species)
-        return Settings(
+        s_min, s_max = self.scaled_range()
+        settings = Settings(
             file=self.file,
             text=self.text,
             species=species,
@@ -170,22 +105,17 @@ class _Reader:
             cutoff_function=cutoff_function,
             inner_cutoff=inner_cutoff,
             scaling=self.scaling(),
-            s_min=self.number("scale_min_short", 0.0),
-            s_max=self.number("scale_max_short", 1.0),
-            networks=networks,
-            intended=intended,
+            s_min=s_min,
+            s_max=s_max,
+            networks=self.networks(species),
             normalize_nodes="normalize_nodes" in self.found,
             atom_energies=self.atom_energies(species),
             normalization=normalization,
         )
+        self.warn()
+        return settings
 
-    def check_supported(self) -> None:
-        for key, what in UNSUPPORTED.items():
-            if key in self.found:
-                number, _ = self.found[key][0]
-                raise self.error(
-                    number, "a short-range potential", f"{key!r}", f"{what} are not read"
-                )
+    def check_kind(self) -> None:
         for key, accepted in (("nnp_type", ("2G-HDNNP", "2")), ("nn_type_short", ("1",))):
             if key in self.found:
                 number, words = self.words(key)
@@ -211,8 +141,8 @@ class _Reader:
 
     def normalization(self) -> Normalization:
         keys = Normalization._fields
-        there = [key for key in keys if key in self.found]
-        if there and len(there) < len(keys):
+        there = [key for key in (*keys, "conv_charge") if key in self.found]
+        if there and not all(key in self.found for key in keys):
             raise self.error(0, f"all of {keys} or none", f"only {there}", "correct the file")
         values = Normalization(
             *(self.number(k, d) for k, d in zip(keys, Normalization(), strict=True))
@@ -223,14 +153,44 @@ class _Reader:
         return values
 
     def cutoff_function(self) -> tuple[str, float]:
-        line, words = self.words("cutoff_type")
+        """Name, and inner cutoff: n2p2's second word of `cutoff_type`, RuNNer's `cutoff_alpha`."""
+        if self.runner and "cutoff_type" not in self.found:
+            line, words = 0, ["1"]  # RuNNer's default, n2p2 has none
+        else:
+            line, words = self.words("cutoff_type")
         if words[0] not in (types := [str(n) for n in range(len(CUTOFF_TYPES))]):
             raise self.error(line, f"a cutoff_type of {', '.join(types)}", repr(words[0]))
         name = CUTOFF_TYPES[int(words[0])]
         inner = self.parse(line, finite_number, words[1]) if len(words) > 1 else 0.0
+        if "cutoff_alpha" in self.found:
+            line, own = self.line_of("cutoff_alpha"), self.number("cutoff_alpha", 0.0)
+            if len(words) > 1 and own != inner:
+                raise self.error(
+                    line, "'cutoff_alpha' and the second word of 'cutoff_type' to agree",
+                    f"{own} and {inner}", "RuNNer knows the one and n2p2 the other: keep one",
+                )  # fmt: skip
+            if own and name in JUMPING:
+                raise self.error(
+                    line, f"no 'cutoff_alpha' with cutoff_type {words[0]}", str(own),
+                    "RuNNer's function jumps at the inner cutoff, which is not read",
+                )  # fmt: skip
+            inner = own
         if not 0.0 <= inner < 1.0:
-            raise self.error(line, "an inner cutoff in [0, 1)", words[1])
+            raise self.error(line, "an inner cutoff in [0, 1)", str(inner))
         return name, 0.0 if name in NO_INNER_RADIUS else inner
+
+    def scaled_range(self) -> tuple[float, float]:
+        """Ends of the scaled range; RuNNer calls them by longer names."""
+        if "center_symmetry_functions" in self.found:
+            for key, default in (("scale_min_short_atomic", 0.0), ("scale_max_short_atomic", 1.0)):
+                if self.number(key, default) != default:
+                    raise self.error(
+                        self.line_of(key), f"{key} {default} with 'center_symmetry_functions'",
+                        str(self.number(key, default)), "RuNNer refuses the two together",
+                    )  # fmt: skip
+        s_min = self.agreeing_number(("scale_min_short", "scale_min_short_atomic"), 0.0)
+        s_max = self.agreeing_number(("scale_max_short", "scale_max_short_atomic"), 1.0)
+        return s_min, s_max
 
     def scaling(self) -> str:
         scale = "scale_symmetry_functions" in self.found
@@ -257,37 +217,73 @@ class _Reader:
         return found
 
     def atom_energies(self, species: tuple[int, ...]) -> dict[int, float]:
-        energies = dict.fromkeys(species, 0.0)
+        """Offsets: n2p2 adds what is there, RuNNer only with `remove_atom_energies`."""
+        given: dict[int, float] = {}
         for number, words in self.found.get("atom_energy", ()):
             if len(words) < 2:
                 raise self.error(number, "an element and an energy", " ".join(words))
             z = self.element(number, words, species)
-            energies[z] = self.parse(number, finite_number, words[1])
+            energy = self.parse(number, finite_number, words[1])
+            if given.setdefault(z, energy) != energy:
+                raise self.error(
+                    number, f"one atom_energy of {words[0]}", f"{given[z]} and {energy}"
+                )
+        energies = dict.fromkeys(species, 0.0) | given
+        if any(energies.values()) and "remove_atom_energies" not in self.found:
+            line = self.line_of("atom_energy")
+            if self.runner:
+                self.say(
+                    line, "'atom_energy' without 'remove_atom_energies': RuNNer, which alone knows "
+                    "some of these keywords, adds none, nor does this potential; write "
+                    "'remove_atom_energies' where they are meant to be added",
+                )  # fmt: skip
+                return dict.fromkeys(species, 0.0)
+            if self.both:
+                self.say(
+                    line, "'atom_energy' without 'remove_atom_energies': n2p2 adds them, as is "
+                    "done here, and RuNNer does not; take the lines out where they are not meant",
+                )  # fmt: skip
         return energies
 
-    def networks(self, species: tuple[int, ...]) -> tuple[dict[int, Network], dict[int, Network]]:
-        """Nets as n2p2 builds them, and as they were probably meant."""
+    def networks(self, species: tuple[int, ...]) -> tuple[dict[int, Network], ...]:
+        """Nets as n2p2 builds them, as they were probably meant, and as RuNNer builds them.
+
+        `element_nodes_short O 5 4` has all hidden layers in n2p2, which leaves the last one alone
+        (`Mode.cpp:1346`); `element_nodes_short O 1 5` has layer and width in RuNNer.
+        """
         line, words = self.words("global_hidden_layers_short")
         count = self.parse(line, positive_integer, words[0])
         self.check_depth(count)
         width = self.widths("global_nodes_short", count)
         letters = self.letters("global_activation_short", count)
-        networks = {z: Network(width, letters) for z in species}
+        plain = {z: Network(width, letters) for z in species}
         if "element_activation_short" in self.found:
+            number, words = self.words("element_activation_short", 2)
+            z = self.element(number, words, species)
+            if words[1].isdigit():
+                raise self.error(
+                    number, "one activation for each layer", " ".join(words),
+                    "activations of single nodes are not read",
+                )  # fmt: skip
             number, words = self.words("element_activation_short", 2 + count)
+            plain[z] = Network(width, (*self.names(number, words[1 : 1 + count]), letters[-1]))
+        built, meant, runner = dict(plain), dict(plain), dict(plain)
+        lines = self.found.get("element_nodes_short", ())
+        for number, words in lines:
             z = self.element(number, words, species)
-            names = self.names(number, words[1 : 1 + count])
-            networks[z] = Network(width, (*names, letters[-1]))
-        intended = dict(networks)
-        for number, words in self.found.get("element_nodes_short", ()):
-            z = self.element(number, words, species)
-            if len(words) != count + 1:
-                raise self.error(number, f"an element and {count} widths", " ".join(words))
             nodes = tuple(self.parse(number, positive_integer, w) for w in words[1:])
-            activation = networks[z].activation
-            intended[z] = Network(nodes, activation)
-            networks[z] = Network((*nodes[:-1], width[-1]), activation)
-        return networks, intended
+            layer = nodes[0] if len(nodes) == 2 and nodes[0] <= count else 0
+            if len(nodes) != count and not layer:
+                raise self.error(number, f"an element and {count} widths", " ".join(words))
+            activation = plain[z].activation
+            if len(nodes) == count:
+                meant[z] = Network(nodes, activation)
+                built[z] = Network((*nodes[:-1], width[-1]), activation)
+            if layer:
+                hidden = list(runner[z].hidden_channels)
+                hidden[layer - 1] = nodes[1]
+                runner[z] = Network(tuple(hidden), activation)
+        return (runner, built, meant) if self.runner else (built, meant, runner)
 
     def check_depth(self, count: int) -> None:
         if "element_hidden_layers_short" in self.found:
@@ -327,29 +323,6 @@ def positive_integer(word: str) -> int:
     if not word.isdigit() or int(word) == 0:
         raise ValueError(f"expected a positive integer, got {word!r}")
     return int(word)
-
-
-_KEYWORDS = {
-    *REPEATED,
-    *Normalization._fields,
-    "number_of_elements",
-    "elements",
-    "cutoff_type",
-    "nnp_type",
-    "nn_type_short",
-    "scale_symmetry_functions",
-    "center_symmetry_functions",
-    "scale_symmetry_functions_sigma",
-    "scale_min_short",
-    "scale_max_short",
-    "normalize_nodes",
-    "global_hidden_layers_short",
-    "global_nodes_short",
-    "global_activation_short",
-    "element_hidden_layers_short",
-    "element_activation_short",
-}
-"""What is read here; all else is of no account for energies and forces."""
 
 
 def _element(word: str) -> int:

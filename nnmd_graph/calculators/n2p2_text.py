@@ -76,9 +76,11 @@ def settings_text(
     if normalization != Normalization():
         lines += [f"{name} {value!r}" for name, value in normalization._asdict().items()]
     lines += [f"number_of_elements {len(elements)}", f"elements {symbols}"]
+    lines += ["remove_atom_energies"]  # RuNNer adds them with this keyword only
     lines += [f"atom_energy {chemical_symbols[e.z]} {e.atom_energy!r}" for e in elements]
     inner = f" {acsf.inner_cutoff!r}" if acsf.inner_cutoff else ""
     lines.append(f"cutoff_type {CUTOFF_TYPES.index(acsf.cutoff_function)}{inner}")
+    lines += [f"cutoff_alpha{inner}"] if inner else []  # what RuNNer reads instead
     lines += _scaling_lines(model)
     lines += _network_lines(elements)
     lines += [line.text() for element in elements for line in element.lines]

@@ -77,8 +77,8 @@ def save_n2p2(
         raise TypeError(f"`potential`: expected a Potential, got {type(potential).__name__}")
     stated = {"length_unit": length_unit, "energy_unit": energy_unit}
     units = resolve_units({}, stated, str(folder))
-    check_finite_model(potential.model)
     model = _checked(copy.deepcopy(potential.model)).double().cpu().eval()
+    check_finite_model(model)
     origin = getattr(potential, "n2p2_origin", None)
     keeps = isinstance(model.scaler, RangeScaler) or not _linear_outputs(model)
     normalization, energies = _energies(model, units, origin if keeps else None, keeps)

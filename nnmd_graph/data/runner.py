@@ -136,7 +136,8 @@ def resolve_units(stated: Mapping[str, str], given: Mapping[str, str | None], wh
             example = "bohr" if argument == "length_unit" else "hartree"
             raise ValueError(
                 f"`{argument}`: expected the unit of '{where}', which does not state it, got None; "
-                f"give for example {example!r}"
+                f"give for example {example!r}, or state it in a comment of the file "
+                f"({argument}={example})"
             )
         if unit is not None and other is not None and factor(unit) != factor(other):
             raise ValueError(

@@ -235,7 +235,7 @@ def test_units_must_be_known(folder: Path) -> None:
         ("elements O H", "elements O Hx", 2, "expected the symbol of an element, got 'Hx'"),
         ("elements O H", "elements O", 2, "expected 2 different elements, got O"),
         ("elements O H", "elements O O", 2, "expected 2 different elements, got O O"),
-        ("elements O H", "element O H", 0, "expected the keyword 'elements', got none"),
+        ("elements O H", "element O H", 0, "the keyword 'elements', got 'element' in line 2"),
         ("atom_energy O -75.0", "atom_energy O x", 3, "expected a finite number, got 'x'"),
         ("atom_energy O -75.0", "atom_energy C 1", 3, "expected an element of 'elements', got 'C'"),
         ("atom_energy O -75.0", "atom_energy", 3, "expected an element and an energy"),
@@ -341,6 +341,7 @@ def test_missing_files(folder: Path, name: str) -> None:
         load_n2p2(folder, **UNITS)
 
 
+@pytest.mark.filterwarnings("ignore:`folder`")  # of unknown keywords
 @settings(max_examples=30)
 @given(data=st.data())
 def test_any_words_give_a_potential_or_one_message(tmp_path_factory, data: st.DataObject) -> None:
