@@ -56,7 +56,7 @@ def test_refuses_what_is_there_and_what_it_does_not_know(model: Potential) -> No
     assert Path("out/input.nn").read_text(encoding="utf-8") == before
     run("run", "--output", "out", "--energy-unit", "meV", "--overwrite")
     assert Path("out/input.nn").read_text(encoding="utf-8") != before
-    assert "`to`: expected one of n2p2, got 'lammps'; LAMMPS reads" in run(
+    assert "`--to`: expected one of n2p2, got 'lammps'; LAMMPS reads" in run(
         "run", "--to", "lammps", status=2
     )
     assert "`length_unit`: expected one of" in run("run", "--length-unit", "mile", status=2)
