@@ -59,7 +59,7 @@ def test_refuses_what_is_there_and_what_it_does_not_know(model: Potential) -> No
     assert "`--to`: expected one of n2p2, got 'lammps'; LAMMPS reads" in run(
         "run", "--to", "lammps", status=2
     )
-    assert "`length_unit`: expected one of" in run("run", "--length-unit", "mile", status=2)
+    assert "`--length-unit`: expected one of" in run("run", "--length-unit", "mile", status=2)
     assert not Path("n2p2").exists()
 
 
