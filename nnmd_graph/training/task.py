@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from lightning_fabric import Fabric
@@ -40,7 +40,7 @@ def train_epoch(
     if isinstance(optimizer, torch.optim.LBFGS):
         return _full_batch_step(fabric, module, optimizer, loader, loss)
     total, batches = 0.0, 0
-    for batch in loader:
+    for batch in every(loader):
         optimizer.zero_grad()
         if compiled is None:
             out = module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
@@ -71,7 +71,7 @@ def _full_batch_step(
 ) -> float:
     """L-BFGS: the loss of the whole set and its gradient, summed over batches."""
     counts: dict[str, torch.Tensor] = {}
-    for batch in loader:
+    for batch in every(loader):
         for term in loss.weights:
             if loss.wants(term) and term in batch:
                 present, weight = torch.isfinite(batch[term]), loss.weight_of(term, batch)
@@ -81,7 +81,7 @@ def _full_batch_step(
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         total = torch.zeros(())
-        for batch in loader:
+        for batch in every(loader):
             out = module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
             sums = loss.squares(out, batch)
             value = loss.total({t: (square, counts[t]) for t, (square, _) in sums.items()})
@@ -99,12 +99,29 @@ def validate(potential: Potential, loader: DataLoader, loss: EnergyForcesLoss) -
     was_training = potential.training
     potential.eval()
     errors = RunningErrors(loss)
-    for batch in loader:
+    for batch in every(loader):
         batch = batch.to(potential.device)
         stress = "stress" in batch and loss.wants("stress")
         errors.add(potential(batch, forces="forces" in batch, stress=stress), batch)
     potential.train(was_training)
     return errors
+
+
+def every(loader: DataLoader) -> Iterator[AtomicGraph]:
+    """Batches of all structures of a loader; an epoch that lacks some is no epoch.
+
+    Raises:
+        RuntimeError: If the batches together hold more or fewer structures than the set.
+    """
+    seen, expected = 0, len(loader.dataset)
+    for batch in loader:
+        seen += int(batch.num_graphs)
+        yield batch
+    if seen != expected:
+        raise RuntimeError(
+            f"`loader`: expected all {expected} structures in an epoch, got {seen}; do not drop "
+            "incomplete batches"
+        )
 
 
 def check_finite_weights(potential: torch.nn.Module) -> None:
