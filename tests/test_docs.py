@@ -217,6 +217,12 @@ PROVOKED: dict[str, Callable[[], object]] = {
     "NaN or infinite forces": lambda: labelled(1, forces=np.full((4, 3), np.nan)),
     "forces of the wrong shape": lambda: labelled(1, forces=np.zeros((3, 3))),
     "a periodic direction without a volume": lambda: ng.AtomsDataset([Atoms("Cu", pbc=True)], 3.0),
+    "positions or cell vectors beyond 1e12 Å": lambda: ng.AtomicGraph.from_atoms(
+        Atoms("Cu2", positions=np.diag([1.0, 1e13, 0.0])[:2]), 3.0
+    ),
+    "a cutoff that gives more neighbours than the memory holds": lambda: ng.AtomsDataset(
+        [copper()], 1e5
+    )[0],
     "atoms on top of each other": lambda: ng.AtomicGraph.from_atoms(
         Atoms("Cu2", positions=np.zeros((2, 3))), 3.0
     ),

@@ -13,6 +13,7 @@ from nnmd_graph.elements import check_atomic_numbers
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.labels import Labels, read_labels
 from nnmd_graph.graph.neighbors import radius_graph
+from nnmd_graph.graph.placement import Placement
 
 __all__ = ["Labels", "from_ase", "read_labels", "to_ase"]
 
@@ -28,7 +29,8 @@ def from_ase(
 ) -> AtomicGraph:
     """Build the graph of a structure; the arguments are those of `AtomicGraph.from_atoms`.
 
-    The edges are searched in float64 before anything is rounded to `dtype`.
+    The edges are searched in float64 before anything is rounded to `dtype`. In float32 the
+    positions are those of `Placement`.
 
     Raises:
         ValueError: positions or cell are not finite, a periodic direction has no volume, two atoms
@@ -41,24 +43,42 @@ def from_ase(
             "read files with ase.io.read"
         )
     check_atomic_numbers(atoms.numbers)
-    dtype = torch.get_default_dtype() if dtype is None else dtype
-    cell, pbc = atoms.cell.array, atoms.pbc
-    edge_index, edge_cell_shift = radius_graph(atoms.positions, cell, pbc, cutoff, backend=backend)
-
-    graph = AtomicGraph(
-        pos=torch.tensor(atoms.positions, dtype=dtype),
-        z=torch.tensor(atoms.numbers, dtype=torch.int64),
-        cell=torch.tensor(cell, dtype=dtype)[None],
-        pbc=torch.tensor(pbc, dtype=torch.bool)[None],
-        edge_index=edge_index,
-        edge_cell_shift=edge_cell_shift,
-        cutoff=float(cutoff),
-    )
+    graph, _ = placed(atoms, cutoff, backend=backend, dtype=dtype)
     if labels is not None:
         labels.check_num_atoms(len(atoms))
-        for name, value in _label_tensors(labels, len(atoms), dtype).items():
+        for name, value in _label_tensors(labels, len(atoms), graph.pos.dtype).items():
             setattr(graph, name, value)
     return graph if device is None else graph.to(device)
+
+
+def placed(
+    atoms: ase.Atoms,
+    cutoff: float,
+    *,
+    backend: str = "vesin",
+    dtype: torch.dtype | None = None,
+) -> tuple[AtomicGraph, Placement]:
+    """Build the graph of a structure, on the CPU, and tell how its positions were placed.
+
+    With the placement the same edges serve for positions nearby, as long as no pair comes within
+    the cutoff that has no edge.
+    """
+    dtype = torch.get_default_dtype() if dtype is None else dtype
+    r, h, pbc = atoms.positions, atoms.cell.array, atoms.pbc
+    edge_index, shift = radius_graph(r, h, pbc, cutoff, backend=backend)
+    j, i = edge_index.numpy()
+    crossed = (shift != 0).any(0).numpy()
+    placement = Placement(r, h, pbc, crossed, float(cutoff), dtype)
+    graph = AtomicGraph(
+        pos=torch.tensor(placement.positions(r), dtype=dtype),
+        z=torch.tensor(atoms.numbers, dtype=torch.int64),
+        cell=torch.tensor(placement.cell, dtype=dtype)[None],
+        pbc=torch.tensor(pbc, dtype=torch.bool)[None],
+        edge_index=edge_index,
+        edge_cell_shift=torch.from_numpy(placement.shifts(shift.numpy(), i, j)),
+        cutoff=float(cutoff),
+    )
+    return graph, placement
 
 
 def to_ase(graph: AtomicGraph) -> ase.Atoms:

@@ -2,12 +2,18 @@
 
 import copy
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.placement import Placement
 from nnmd_graph.shapes import Cells, EdgeVectors, Strains
+
+MIN_VOLUME = 1e-9
+"""Å^3; a cell that is smaller, as by a vector of 1e-160 Å, has no volume."""
 
 
 def num_structures(graph: AtomicGraph) -> int:
@@ -35,17 +41,59 @@ def structure_index(graph: AtomicGraph) -> Int[Tensor, " N"]:
 def cast(graph: AtomicGraph, dtype: torch.dtype, device: torch.device) -> AtomicGraph:
     """Copy a graph to a floating-point type and device; the energy label stays float64.
 
+    To a type with fewer digits positions go as `Placement` puts them: distances keep their digits.
+
     Args:
         graph: a graph or a batch; it is not changed, tensors that fit are shared.
         dtype: of positions, cell, forces, stress.
         device: of all tensors.
     """
-    out = copy.copy(graph)
-    for key, value in graph.to_dict().items():
+    narrower = dtype.itemsize < graph.pos.dtype.itemsize
+    out = _placed(graph, dtype) if narrower else copy.copy(graph)
+    for key, value in out.to_dict().items():
         if isinstance(value, torch.Tensor):
             floating = value.is_floating_point() and key not in ("energy", "cutoff")
             out[key] = value.to(device, dtype if floating else value.dtype)
     return out
+
+
+def _placed(graph: AtomicGraph, dtype: torch.dtype) -> AtomicGraph:
+    """Copy a graph whose positions and cells are what `dtype` carries, see `Placement`."""
+    out = copy.copy(graph)
+    r, h = graph.pos.detach().cpu().double().numpy(), graph.cell.detach().cpu().double().numpy()
+    if "pbc" not in graph or not (np.isfinite(r).all() and np.isfinite(h).all()):
+        return out  # not for this function to refuse
+    periodic = graph.pbc.cpu().numpy()
+    structure = structure_index(graph).cpu()
+    reach = float(graph.cutoff.max()) if "cutoff" in graph else 0.0
+    crossed = np.zeros_like(periodic)
+    centre = structure[graph.edge_index[1].cpu()]
+    for axis, shift in enumerate(graph.edge_cell_shift.cpu().unbind(1)):
+        crossed[centre[shift != 0].unique().numpy(), axis] = True
+    pos, cell = r.copy(), h.copy()
+    cells = torch.zeros(len(r), 3, dtype=torch.int64)
+    for n, atoms in enumerate(_rows(structure, len(h))):
+        placement = Placement(r[atoms], h[n], periodic[n], crossed[n], reach, dtype)
+        pos[atoms], cell[n] = placement.positions(r[atoms]), placement.cell
+        if placement.cells is not None:
+            cells[torch.from_numpy(atoms)] = torch.from_numpy(placement.cells)
+    out.pos, out.cell = (
+        torch.from_numpy(new).to(old) + (old - old.detach())  # the gradient is that of the old one
+        for new, old in ((pos, graph.pos), (cell, graph.cell))
+    )
+    cells = cells.to(graph.pos.device)
+    for name in ("edge", "pair"):
+        if f"{name}_index" in graph and f"{name}_cell_shift" in graph:
+            j, i = graph[f"{name}_index"]
+            out[f"{name}_cell_shift"] = graph[f"{name}_cell_shift"] + cells[j] - cells[i]
+    return out
+
+
+def _rows(structure: Tensor, num_structures: int) -> list[NDArray[np.int64]]:
+    """The atoms of each structure."""
+    order = torch.argsort(structure, stable=True)
+    counts = torch.bincount(structure, minlength=num_structures)
+    return [rows.numpy() for rows in order.split(counts.tolist())]
 
 
 def edge_vectors(graph: AtomicGraph, edges: slice | None = None) -> EdgeVectors:
@@ -77,10 +125,11 @@ def volume(cell: Cells) -> Float[Tensor, " B"]:
     r"""Compute the volume of each cell, also of left-handed ones: `|det(cell)|`.
 
     Shapes:
-        cell: [B, 3, 3], Å; output: [B], Å^3, zero for a molecule.
+        cell: [B, 3, 3], Å; output: [B], Å^3, zero for a molecule, and below `MIN_VOLUME`.
     """
     # The triple product: unlike the LU of `det`, its gradient also exists for a singular cell.
-    return (cell[:, 0] * torch.linalg.cross(cell[:, 1], cell[:, 2])).sum(-1).abs()
+    size = (cell[:, 0] * torch.linalg.cross(cell[:, 1], cell[:, 2])).sum(-1).abs()
+    return torch.where(size > MIN_VOLUME, size, 0.0)
 
 
 def strained(graph: AtomicGraph, strain: Strains) -> AtomicGraph:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from nnmd_graph.graph.searches import Bools, Floats, Ints, Pairs, find_search
+from nnmd_graph.graph.wrapping import MAX_LENGTH, resolution, unit_completed, wrapped
 from nnmd_graph.memory import check_memory
 from nnmd_graph.shapes import EdgeIndex, EdgeShifts
 
@@ -27,11 +28,6 @@ BYTES_OF_SEARCH = 200
 
 _CENTRES = 16
 """Atoms whose neighbours are counted in an estimate for all."""
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Pairs = tuple[Ints, Ints, Ints]  # i, j [E] and S [E, 3], with vec = r_j - r_i + S·cell
-Backend = Callable[[Floats, Floats, NDArray[np.bool_], float], Pairs]
 
 
 def radius_graph(
@@ -63,30 +59,40 @@ def radius_graph(
         ImportError: the backend is not installed.
     """
     r, h, periodic, r_c = _checked(pos, cell, pbc, cutoff)
-    if backend not in _BACKENDS:
-        raise ValueError(f"`backend`: expected one of {sorted(_BACKENDS)}, got {backend!r}")
     device = pos.device if isinstance(pos, Tensor) else torch.device("cpu")
-    check_edges(lambda cutoff: _expected(r, h, periodic, cutoff), r_c, BYTES_OF_SEARCH)
+    inside, moves = wrapped(r, h, periodic)
+    check_edges(lambda cutoff: _expected(inside, h, periodic, cutoff), r_c, BYTES_OF_SEARCH)
+    # A molecule ends somewhere, and backends do not stand a radius far beyond it
+    ends = r_c if periodic.any() or len(r) == 0 else float(np.linalg.norm(np.ptp(r, axis=0))) + 1.0
+    reach = min(r_c, ends, 4.0 * MAX_LENGTH)
+    box = _completed_cell(inside, h, periodic, reach)
+    search = find_search(backend, box, reach)
     if len(r) == 0:
         i, j, shift = (np.zeros(shape, dtype=np.int64) for shape in ((0,), (0,), (0, 3)))
     else:
-        # A molecule ends somewhere, and backends do not stand a radius far beyond it
-        reach = r_c if periodic.any() else min(r_c, float(np.linalg.norm(np.ptp(r, axis=0))) + 1.0)
-        box = _completed_cell(r, h, periodic, reach)
-        i, j, shift = _BACKENDS[backend](r, box, periodic, reach + _PAD)
-        i, j, shift = _within(r, h, r_c, i, j, shift)
+        # Far from the origin a search may be wrong by the last digit of the coordinates
+        pad = _PAD + 8.0 * resolution(inside)
+        i, j, shift = search(inside, box, periodic, reach + pad)
+        i, j, shift = _within(inside, h, r_c, i, j, shift, moves)
     edge_index = torch.from_numpy(np.stack([j, i]))
     return edge_index.to(device), torch.from_numpy(shift).to(device)
 
 
-def _within(r: Floats, h: Floats, r_c: float, i: Ints, j: Ints, shift: Ints) -> Pairs:
-    """Keep the pairs with d < cutoff, sorted; one arithmetic for every backend, also at a tie."""
+def _within(
+    r: Floats, h: Floats, r_c: float, i: Ints, j: Ints, shift: Ints, moves: Ints | None
+) -> Pairs:
+    """Keep the pairs with d < cutoff, sorted; one arithmetic for every backend, also at a tie.
+
+    The shifts come out for the atoms where they were before `moves` cells were taken off.
+    """
     vec = r[j] - r[i]
     for axis in range(3):  # not `shift @ h`: elementwise, j -> i is the exact mirror of i -> j
         vec += shift[:, axis, None] * h[axis]
     d = np.sqrt(np.einsum("ea,ea->e", vec, vec))
     near = d < r_c
     i, j, shift, d = i[near], j[near], shift[near], d[near]
+    if moves is not None:
+        shift = shift + moves[i] - moves[j]
     if len(d) and d.min() < MIN_DISTANCE:
         e = int(d.argmin())
         raise ValueError(
@@ -167,7 +173,7 @@ def check_edges(
     )
 
 
-def _expected(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> float:
+def _expected(r: Floats, h: Floats, periodic: Bools, r_c: float) -> float:
     k = int(periodic.sum())
     ball = (1.0, 2.0, math.pi, 4.0 * math.pi / 3.0)[k]
     if len(r) == 0:
@@ -192,9 +198,7 @@ def _expected(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> 
         return max(0.0, float(images.sum(1).mean()) - 1.0) * len(r)
 
 
-def _checked(
-    pos: Any, cell: Any, pbc: Any, cutoff: Any
-) -> tuple[Floats, Floats, NDArray[np.bool_], float]:
+def _checked(pos: Any, cell: Any, pbc: Any, cutoff: Any) -> tuple[Floats, Floats, Bools, float]:
     r = _array("pos", pos, "[N, 3]")
     h = _array("cell", cell, "[3, 3]")
     periodic = np.asarray(_numpy(pbc), dtype=bool)
@@ -243,6 +247,14 @@ def _array(name: str, value: Any, shape: str) -> Floats:
             f"`{name}`: expected finite numbers in Å, got {array[bad[0, 0]].tolist()} for {what}; "
             "repair or remove the structure"
         )
+    far = np.argwhere(np.abs(array) > MAX_LENGTH)
+    if len(far):
+        what = f"atom {far[0, 0]}" if name == "pos" else f"cell vector {far[0, 0]}"
+        raise ValueError(
+            f"`{name}`: expected numbers up to {MAX_LENGTH:g} Å, beyond which float64 loses the "
+            f"distances between atoms, got {array[far[0, 0]].tolist()} for {what}; check the unit, "
+            "wrap atoms into the cell, or set vectors that do not repeat to zero"
+        )
     return array
 
 
@@ -250,68 +262,14 @@ def _numpy(value: Any) -> Any:
     return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
-def _completed_cell(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> Floats:
+def _completed_cell(r: Floats, h: Floats, periodic: Bools, r_c: float) -> Floats:
     """Replace the vectors of non-periodic directions by ones that suit every backend.
 
     They take no part in the edges, and may be zero, tiny or dependent. Here they become orthogonal
     to the periodic ones and as long as the structure is wide, which suits cell lists.
     """
-    h = h.copy()
-    free = np.flatnonzero(~periodic)
-    if len(free) == 0:
-        return h
-    # Rows of vt behind the first `rank` ones are orthonormal and orthogonal to the periodic vectors
-    vt = np.linalg.svd(h[periodic])[2] if periodic.any() else np.eye(3)
-    for axis, direction in zip(free, vt[len(vt) - len(free) :], strict=True):
-        h[axis] = direction * (np.ptp(r @ direction) + r_c)
+    h = unit_completed(h, periodic)
+    for axis in np.flatnonzero(~periodic):
+        across = r @ h[axis]
+        h[axis] *= r_c + (np.ptp(across) if len(r) else 0.0)
     return h
-
-
-def _vesin(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> Pairs:
-    from vesin import NeighborList
-
-    threads = torch.get_num_threads()  # 1 in the workers of a DataLoader
-    search = NeighborList(cutoff=r_c, full_list=True, sorted=True, n_threads=threads)
-    i, j, shift = search.compute(points=r, box=h, periodic=periodic, quantities="ijS")
-    return i.astype(np.int64), j.astype(np.int64), shift.astype(np.int64)
-
-
-def _ase(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> Pairs:
-    from ase.neighborlist import primitive_neighbor_list
-
-    i, j, shift = primitive_neighbor_list("ijS", periodic, h, r, r_c)
-    return i.astype(np.int64), j.astype(np.int64), shift.reshape(-1, 3).astype(np.int64)
-
-
-def _torch_cluster(r: Floats, h: Floats, periodic: NDArray[np.bool_], r_c: float) -> Pairs:
-    """Replicate the periodic images within reach, then search once, without periodicity or cap."""
-    try:
-        from torch_cluster import radius
-    except ImportError as error:
-        raise ImportError(
-            "`backend`: 'torch_cluster' needs the package torch-cluster, which is not installed; "
-            "run `pip install --no-build-isolation nnmd-graph[pyg-ext]`, or use backend='vesin'"
-        ) from error
-    scaled = r @ np.linalg.inv(h)
-    wrap = np.where(periodic, np.floor(scaled), 0.0).astype(np.int64)
-    scaled = scaled - wrap
-    inside = r - wrap @ h
-    # Lattice planes are 1 / |column of the inverse| apart, so the cutoff spans `reach` cells
-    reach = r_c * np.linalg.norm(np.linalg.inv(h), axis=0)
-    steps = [range(-n, n + 1) for n in np.where(periodic, np.ceil(reach), 0).astype(int)]
-    images = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3)
-    moved = scaled[None] + images[:, None]
-    reached = (((moved > -reach) & (moved < 1 + reach)) | ~periodic).all(-1)
-    image, atom = np.nonzero(reached)
-    points = inside[atom] + images[image] @ h
-    # On the CPU always: on a GPU torch_cluster reserves N times the cap, and here the cap is N
-    centre, found = radius(
-        torch.from_numpy(points), torch.from_numpy(inside), r_c, max_num_neighbors=len(points)
-    ).numpy()
-    i, j, n = centre, atom[found], images[image[found]]
-    other = (i != j) | (n != 0).any(-1)
-    i, j, n = i[other], j[other], n[other]
-    return i, j, n - wrap[j] + wrap[i]
-
-
-_BACKENDS: dict[str, Backend] = {"vesin": _vesin, "ase": _ase, "torch_cluster": _torch_cluster}

@@ -182,7 +182,7 @@ def coordinates(count: int, size: float):
 def test_any_cell_any_periodicity(cell, pos, pbc, cutoff):
     cell, pos, pbc = np.array(cell), np.array(pos), np.array(pbc)
     lengths = np.linalg.norm(cell[pbc], axis=1)
-    spans = np.sqrt(np.linalg.det(cell[pbc] @ cell[pbc].T)) if pbc.any() else 1.0
+    spans = np.sqrt(max(np.linalg.det(cell[pbc] @ cell[pbc].T), 0.0)) if pbc.any() else 1.0
     assume(spans > 0.1 * lengths.prod() and lengths.min(initial=9.0) > 1.0)
     try:
         want = edges(pos, cell, pbc, cutoff, "ase")
