@@ -29,6 +29,10 @@ def find_device(device: str | torch.device) -> torch.device:
                 f"`device`: expected 'auto', 'cpu', 'cuda' or 'cuda:1', got {device!r}; choose one"
             )
         found = torch.device(device)
+    if found.type not in ("cpu", "cuda", "mps", "xpu"):
+        raise ValueError(
+            f"`device`: expected 'auto', 'cpu', 'cuda' or 'cuda:1', got '{found}'; choose one"
+        )
     if found.type == "cuda":
         count = torch.cuda.device_count()
         if count == 0:

@@ -205,6 +205,15 @@ def stress_of_a_molecule() -> None:
     water.get_stress()
 
 
+def no_finite_force() -> None:
+    potential = copper_potential()
+    for weight in potential.parameters():
+        weight.data.fill_(np.nan)
+    atoms = copper()
+    atoms.calc = ng.NNMDCalculator(potential)
+    atoms.get_forces()
+
+
 PROVOKED: dict[str, Callable[[], object]] = {
     "an empty data set": lambda: ng.AtomsDataset([], 3.0),
     "a file that is not there": lambda: ng.AtomsDataset.read("li.xyz", 3.0),
@@ -244,6 +253,8 @@ PROVOKED: dict[str, Callable[[], object]] = {
         copper_potential().extrapolation(ng.AtomicGraph.from_atoms(copper(), 3.0))
     ),
     "a damaged or foreign model file": foreign_file,
+    "ase.Atoms where a graph is expected": lambda: copper_potential()(copper()),
+    "an energy or a force that is not finite": no_finite_force,
     "stress of a molecule": stress_of_a_molecule,
 }
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from ase.data import chemical_symbols
-from ase.stress import full_3x3_to_voigt_6_stress
 
+from nnmd_graph.calculators.results import results_of
 from nnmd_graph.devices import find_device
 from nnmd_graph.elements import symbol
-from nnmd_graph.graph import AtomicGraph
+from nnmd_graph.graph import AtomicGraph, volume
+from nnmd_graph.graph.convert import placed
+from nnmd_graph.graph.geometry import check_apart
+from nnmd_graph.graph.placement import Placement
 from nnmd_graph.models import Committee, ExtrapolationError, ExtrapolationReport, Potential
 from nnmd_graph.models.compiled import CompiledPotential, why_not_compilable
 from nnmd_graph.models.extrapolation import counted, known_ranges, why_unknown
@@ -25,7 +29,7 @@ from nnmd_graph.models.extrapolation import counted, known_ranges, why_unknown
 EXTRAPOLATION = ("count", "warn", "error", "ignore")
 COMMITTEE_RANGE = (
     "`extrapolation`: expected one potential, got a committee, which has no range of its own; see "
-    "`results['forces_uncertainty']`, or ask a member"
+    "`uncertainty`, or ask a member"
 )
 
 
@@ -37,11 +41,14 @@ class NNMDCalculator(Calculator):
     apart than the cutoff, and the model gives nothing for the edges in between. So the skin
     changes how long a step takes and never the numbers (Verlet, Phys. Rev. 159, 98 (1967)).
 
-    Forces and stress come with every evaluation, whichever property is asked for.
+    Forces and stress come with every evaluation, whichever property is asked for. Several threads
+    may ask one calculator: each property that it gives belongs to the structure it was asked for,
+    while `results` and `graph` are those of the latest evaluation, whoever asked.
 
     Args:
-        potential: a file written by `Potential.save`, a `Potential` or a `Committee`. The
-            calculator works on a copy of its own: training it further does not change that.
+        potential: a file written by `Potential.save`, the folder of a run, a `Potential` or a
+            `Committee`. The calculator works on a copy of its own: training it further does not
+            change that.
         device: where the model runs, "cpu" or "cuda".
         skin: extra radius of the neighbour list, Å. 0 makes a new list for every new structure.
         dtype: torch.float32 or torch.float64 (or their names); None keeps the potential's own.
@@ -59,19 +66,22 @@ class NNMDCalculator(Calculator):
         num_extrapolations: extrapolations of all evaluations so far; None if they are not counted.
         num_extrapolating_evaluations: evaluations with one or more.
         graph: what was evaluated last; another object for each structure.
+        uncertainty: `energy_uncertainty` eV and `forces_uncertainty` [N, 3] eV/Å of the last
+            evaluation by a committee; empty for one potential.
 
     Results: `energy` and `free_energy` (the same) eV; `energies` [N] eV; `forces` [N, 3] eV/Å;
-        `stress` [6] eV/Å^3, xx yy zz yz xz xy, tension positive; of a committee also
-        `energy_uncertainty` eV and `forces_uncertainty` [N, 3] eV/Å, in `results`. Arrays are
-        float64 and new in each call.
+        `stress` [6] eV/Å^3, xx yy zz yz xz xy, tension positive. Arrays are float64 and new in each
+        call. `results` holds these, so that ASE can store them; the uncertainties of a committee
+        can be looked up there too, but are none of its keys.
 
     Raises:
-        TypeError: `potential` is neither a path, a `Potential` nor a `Committee`.
+        TypeError: `potential` is neither a path, a `Potential` nor a `Committee`; `skin` is no
+            number, `device` no name.
         FileNotFoundError: there is no such file.
         ValueError: negative `skin`, a `dtype` that is not floating point, a missing device, an
             unknown `extrapolation` or one that needs a range that the potential does not know; on
             calculation: no atoms, an element that the potential does not know, positions that are
-            not finite, atoms on top of each other.
+            not finite, atoms on top of each other, an energy or a force that is not finite.
         PropertyNotImplementedError: the stress of a structure whose cell has no volume.
         ExtrapolationError: too many extrapolations, see `extrapolation`.
     """
@@ -92,10 +102,10 @@ class NNMDCalculator(Calculator):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= skin < float("inf"):
-            raise ValueError(f"`skin`: expected a length >= 0 in Å, got {skin!r}; 0 is none")
-        self.skin = float(skin)
-        self.potential = _own_copy(potential, find_device(device), _checked_dtype(dtype))
+        self._lock = threading.RLock()
+        self.skin = _checked_skin(skin)
+        with torch.inference_mode(False):  # its weights are to be differentiated through
+            self.potential = _own_copy(potential, find_device(device), _checked_dtype(dtype))
         self._compiled: CompiledPotential | None = None
         one = self.potential if isinstance(self.potential, Potential) else None
         if compile and one is not None and why_not_compilable(one) is None:
@@ -105,6 +115,7 @@ class NNMDCalculator(Calculator):
         self.num_rebuilds = 0
         self.graph: AtomicGraph | None = None
         self._list_atoms: Atoms | None = None  # the structure that the edges were searched for
+        self._placement: Placement | None = None  # and how its positions became those of the graph
         self._on_extrapolation = _checked_extrapolation(
             self.potential, extrapolation, max_extrapolations
         )
@@ -117,6 +128,26 @@ class NNMDCalculator(Calculator):
         """Cutoff of the model in Å, without the skin."""
         return float(self.potential.cutoff)
 
+    @property
+    def uncertainty(self) -> dict[str, Any]:
+        """Standard deviations over the members of a committee, of the last evaluation."""
+        return dict(getattr(self.results, "uncertainty", {}))
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """Give a property of a structure (called by ASE); one thread at a time."""
+        with self._lock:
+            return super().get_property(name, atoms, allow_calculation)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the lock, which belongs to this process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """With a lock of its own."""
+        self.__dict__.update(state, _lock=threading.RLock())
+
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -124,19 +155,20 @@ class NNMDCalculator(Calculator):
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Evaluate the potential for `atoms` and fill `results` (called by ASE)."""
-        super().calculate(atoms, properties, system_changes)
-        self.results = {}
-        if self.atoms is None:
-            raise ValueError("`atoms`: expected a structure, got None; give one")
-        has_volume = bool(self.atoms.cell.volume > 0)
-        if "stress" in properties and not has_volume:
-            raise PropertyNotImplementedError(
-                "`atoms`: expected a cell with a volume, got none; there is no stress without it, "
-                "ask for energy and forces only"
-            )
-        self.graph = self._graph_of(self.atoms)
-        output = self._evaluate(self.graph, has_volume)
-        self.results = _results(output, has_volume)
+        with self._lock, torch.inference_mode(False):
+            super().calculate(atoms, properties, system_changes)
+            self.results: dict[str, Any] = {}
+            if self.atoms is None:
+                raise ValueError("`atoms`: expected a structure, got None; give one")
+            has_volume = _has_volume(self.atoms)
+            if "stress" in properties and not has_volume:
+                raise PropertyNotImplementedError(
+                    "`atoms`: expected a cell with a volume, got none; there is no stress without "
+                    "it, ask for energy and forces only"
+                )
+            self.graph = self._graph_of(self.atoms)
+            output = self._evaluate(self.graph, has_volume)
+            self.results = results_of(output, self.atoms, has_volume)
 
     def extrapolation(self) -> ExtrapolationReport:
         """Atoms outside the range of the training set in the structure that was evaluated last.
@@ -144,13 +176,14 @@ class NNMDCalculator(Calculator):
         Raises:
             ValueError: nothing was evaluated yet, or the potential does not know that range.
         """
-        if self.graph is None:
-            raise ValueError(
-                "`atoms`: expected a structure, got none yet; ask for its energy first"
-            )
-        if isinstance(self.potential, Committee):
-            raise ValueError(COMMITTEE_RANGE)
-        return self.potential.extrapolation(self.graph)
+        with self._lock, torch.inference_mode(False):
+            if self.graph is None:
+                raise ValueError(
+                    "`atoms`: expected a structure, got none yet; ask for its energy first"
+                )
+            if isinstance(self.potential, Committee):
+                raise ValueError(COMMITTEE_RANGE)
+            return self.potential.extrapolation(self.graph)
 
     def _evaluate(self, graph: AtomicGraph, has_volume: bool) -> Mapping[str, Any]:
         if self._compiled is not None:  # features that are trained themselves have no ranges
@@ -182,19 +215,19 @@ class NNMDCalculator(Calculator):
 
     def _graph_of(self, atoms: Atoms) -> AtomicGraph:
         """A graph of `atoms`, with the edges of the last one where the skin allows it."""
-        if self.graph is None or self._needs_new_edges(atoms):
+        if self.graph is None or self._placement is None or self._needs_new_edges(atoms):
             self._check_elements(atoms)
-            graph = AtomicGraph.from_atoms(
-                atoms,
-                self.cutoff + self.skin,
-                dtype=self.potential.dtype,
-                device=self.potential.device,
-            )
+            self._list_atoms = None  # what is refused leaves no list
+            dtype = self.potential.dtype
+            graph, self._placement = placed(atoms, self.cutoff + self.skin, dtype=dtype)
+            graph = graph.to(self.potential.device)
             self._list_atoms = atoms.copy()
             self.num_rebuilds += 1
             return graph if self._compiled is None else self._compiled.prepare(graph)
         graph = copy.copy(self.graph)  # shares its tensors with the old graph, which is left alone
-        graph.pos = torch.tensor(atoms.positions, dtype=graph.pos.dtype, device=graph.pos.device)
+        pos = self._placement.positions(atoms.positions)
+        graph.pos = torch.tensor(pos, dtype=graph.pos.dtype, device=graph.pos.device)
+        check_apart(graph)
         return graph
 
     def _needs_new_edges(self, atoms: Atoms) -> bool:
@@ -206,7 +239,8 @@ class NNMDCalculator(Calculator):
             or not np.array_equal(atoms.pbc, old.pbc)
         ):
             return True
-        squared = ((atoms.positions - old.positions) ** 2).sum(axis=1).max()
+        with np.errstate(over="ignore", invalid="ignore"):
+            squared = ((atoms.positions - old.positions) ** 2).sum(axis=1).max()
         # Written with `not`, so that a NaN position asks for a new list, which then refuses it.
         return not squared <= (0.5 * self.skin) ** 2
 
@@ -216,33 +250,12 @@ class NNMDCalculator(Calculator):
         unknown = np.flatnonzero(~np.isin(atoms.numbers, list(self.potential.species)))
         if len(unknown):
             atom = int(unknown[0])
-            known = ", ".join(chemical_symbols[z] for z in self.potential.species)
+            known = ", ".join(symbol(z) for z in self.potential.species)
             raise ValueError(
                 f"`atoms`: expected elements that the potential knows ({known}), got "
                 f"{symbol(int(atoms.numbers[atom]))} (atom {atom}); take a potential trained "
                 "with that element"
             )
-
-
-def _results(output: Mapping[str, Any], has_volume: bool) -> dict[str, Any]:
-    """ASE's results out of the potential's: numpy, float64, nothing shared with a tensor."""
-    arrays = {
-        name: np.array(value.detach().cpu().numpy(), dtype=np.float64)
-        for name, value in output.items()
-    }
-    energy = float(arrays["energy"][0])
-    results: dict[str, Any] = {
-        "energy": energy,
-        "free_energy": energy,
-        "energies": arrays["atomic_energy"],
-        "forces": arrays["forces"],
-    }
-    if has_volume:
-        results["stress"] = full_3x3_to_voigt_6_stress(arrays["stress"][0])
-    if "energy_uncertainty" in arrays:
-        results["energy_uncertainty"] = float(arrays["energy_uncertainty"][0])
-        results["forces_uncertainty"] = arrays["forces_uncertainty"]
-    return results
 
 
 def _own_copy(
@@ -277,7 +290,8 @@ def _checked_extrapolation(potential: Potential | Committee, wanted: str, limit:
             f"`extrapolation`: expected one of {list(EXTRAPOLATION)}, got {wanted!r}; "
             "'count' is the default"
         )
-    if limit is not None and (not isinstance(limit, int) or limit < 0 or wanted == "ignore"):
+    whole = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is not None and (not whole or limit < 0 or wanted == "ignore"):
         raise ValueError(
             "`max_extrapolations`: expected an integer >= 0 and `extrapolation` that is not "
             f"'ignore', got {limit!r} and {wanted!r}; None is no limit"
@@ -293,9 +307,23 @@ def _checked_extrapolation(potential: Potential | Committee, wanted: str, limit:
     return wanted
 
 
+def _has_volume(atoms: Atoms) -> bool:
+    return bool(volume(torch.tensor(atoms.cell.array)[None]) > 0.0)
+
+
+def _checked_skin(skin: Any) -> float:
+    if isinstance(skin, bool) or not isinstance(skin, Real):
+        raise TypeError(f"`skin`: expected a number in Å, got {skin!r}; 0.5 is the default")
+    if not 0.0 <= float(skin) < float("inf"):
+        raise ValueError(f"`skin`: expected a length >= 0 in Å, got {skin!r}; 0 is none")
+    return float(skin)
+
+
 def _checked_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    if isinstance(dtype, str):
-        dtype = getattr(torch, dtype, dtype)
-    if dtype not in (None, torch.float32, torch.float64):
-        raise ValueError(f"`dtype`: expected torch.float32, torch.float64 or None, got {dtype}")
-    return dtype
+    named = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype is not None and named not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"`dtype`: expected torch.float32, torch.float64 or None, got {dtype!r}; None keeps "
+            "the potential's own"
+        )
+    return named

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nnmd_graph.cli.console import is_terminal, print_facts, print_line, print_warning, shown
-from nnmd_graph.cli.options import EnergyKey, ForcesKey, StressKey, model_file
+from nnmd_graph.cli.options import EnergyKey, ForcesKey, StressKey
 from nnmd_graph.evaluation.set_plots import write_set
 from nnmd_graph.models import Potential
 from nnmd_graph.representations import ACSF
@@ -32,11 +32,11 @@ def info(
     """Say what is in a model file, or in data files: elements, labels, ranges, neighbours."""
     models = [path for path in files if path.suffix == ".pt" or path.is_dir()]
     for number, path in enumerate(models, start=1):
-        print_facts(describe_model(model_file(path)), title=shown(path))
+        print_facts(describe_model(path), title=shown(path))
         if plots is not None:
             # Several models, which may all be called model.pt, have folders of their own
             folder = plots if len(models) == 1 else plots / f"{number}_{path.stem}"
-            _write_plots(model_file(path), folder)
+            _write_plots(path, folder)
     data = [path for path in files if path not in models]
     if data:
         facts = describe_data(

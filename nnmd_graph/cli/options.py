@@ -39,15 +39,10 @@ WeightKey = Annotated[
 ]
 
 
-def model_file(path: Path) -> Path:
-    """The model of a run, if the folder of one is given."""
-    return path / "model.pt" if path.is_dir() else path
-
-
 def load_potential(path: Path, device: str) -> Potential:
     """Read a model onto a device."""
     with naming({"path": "MODEL"}):
-        return Potential.load(model_file(path), device=find_device(device))
+        return Potential.load(path, device=find_device(device))
 
 
 def load_committee(path: Path, more: Sequence[Path] | None, device: str) -> Potential | Committee:
@@ -55,7 +50,7 @@ def load_committee(path: Path, more: Sequence[Path] | None, device: str) -> Pote
     if not more:
         return load_potential(path, device)
     with naming({"path": "--committee"}):
-        return Committee.load([model_file(file) for file in (path, *more)], find_device(device))
+        return Committee.load([path, *more], find_device(device))
 
 
 def read_dataset(

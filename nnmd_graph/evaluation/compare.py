@@ -177,8 +177,7 @@ def _loaded(source: Source, device: str | None) -> Potential:
     if isinstance(source, Potential):
         potential = copy.deepcopy(source).eval()
         return potential if device is None else potential.to(device)
-    path = Path(source)
-    return Potential.load(path / "model.pt" if path.is_dir() else path, device=device or "cpu")
+    return Potential.load(source, device=device or "cpu")
 
 
 def _with_cutoff(

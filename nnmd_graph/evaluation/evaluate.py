@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ def evaluate(
 
     Raises:
         ValueError: no structures, no labels at all, a group key that no frame has; what the
-            potential refuses (unknown elements, a cutoff that is too small).
+            potential refuses (unknown elements, a cutoff that is too small); energies or forces
+            that are not finite.
         TypeError: `dataset` holds something else than graphs.
     """
     predictions = _predict(
@@ -105,9 +107,10 @@ def _predict(
     batches = list(BatchSampler(dataset, batch_size))
     loader = DataLoader(dataset, batch_sampler=batches)
     with _ready(potential, device) as model:
+        shown = track(loader, "evaluating", total=len(batches), enabled=progress)
         parts = [
-            _predict_batch(model, batch, only_labelled)
-            for batch in track(loader, "evaluating", total=len(batches), enabled=progress)
+            _predict_batch(model, batch, only_labelled, partial(_name, dataset, numbers))
+            for batch, numbers in zip(shown, batches, strict=True)
         ]
     arrays = [part for part, _ in parts]
     predicted = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
@@ -130,7 +133,10 @@ def _predict(
 
 
 def _predict_batch(
-    potential: Potential | Committee, batch: Any, only_labelled: bool
+    potential: Potential | Committee,
+    batch: Any,
+    only_labelled: bool,
+    naming: Callable[[int], str],
 ) -> tuple[dict[str, Array], ExtrapolationReport | None]:
     """Predictions of one batch in float64, NaN for what was not computed, and extrapolation."""
     asked = {
@@ -142,6 +148,7 @@ def _predict_batch(
         output, report = reported(potential, batch, **asked)
     else:
         output = potential(batch, **asked)
+    _check_finite(output, batch, naming)
     arrays = {"energy": _float64(output["energy"])}
     for name, shape in (("forces", (batch.num_nodes, 3)), ("stress", (batch.num_graphs, 3, 3))):
         arrays[name] = _float64(output[name]) if asked[name] else np.full(shape, np.nan)
@@ -151,6 +158,27 @@ def _predict_batch(
         found = _float64(output["forces_uncertainty"]) if asked["forces"] else missing
         arrays["forces_uncertainty"] = found
     return arrays, report
+
+
+def _check_finite(output: Any, batch: Any, name: Callable[[int], str]) -> None:
+    """Refuse predictions that are not finite, with the name of the structure."""
+    bad = ~torch.isfinite(output["energy"])
+    if "forces" in output:
+        atoms = ~torch.isfinite(output["forces"]).all(1)
+        bad = bad.index_fill(0, batch.batch.to(atoms.device)[atoms], True)
+    if bool(bad.any()):
+        raise ValueError(
+            "`potential`: expected finite energies and forces, got others for "
+            f"{name(int(torch.nonzero(bad)[0]))}; see whether its atoms are too close, and whether "
+            "the potential was trained on anything like it"
+        )
+
+
+def _name(dataset: Any, numbers: Sequence[int], index: int) -> str:
+    """What a structure of a batch is called."""
+    number = numbers[index]
+    source = dataset.sources[number] if isinstance(dataset, AtomsDataset) else None
+    return f"structure {number}" + (f" ({source})" if source else "")
 
 
 def _uncertainties(predicted: dict[str, Array], num_atoms: Array) -> dict[str, Array]:

@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch_geometric.data import Data
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.neighbors import MIN_DISTANCE
 from nnmd_graph.graph.placement import Placement
 from nnmd_graph.shapes import Cells, EdgeVectors, Strains
 
@@ -96,6 +98,36 @@ def _rows(structure: Tensor, num_structures: int) -> list[NDArray[np.int64]]:
     return [rows.numpy() for rows in order.split(counts.tolist())]
 
 
+def check_graph(graph: object) -> None:
+    """Refuse what is no graph, ase.Atoms above all.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(graph, Data):
+        raise TypeError(
+            f"`graph`: expected an AtomicGraph or a Batch of them, got {type(graph).__name__}; "
+            "make it with AtomicGraph.from_atoms(atoms, cutoff)"
+        )
+
+
+def check_apart(graph: AtomicGraph) -> None:
+    """Refuse atoms that came together since the edges of a graph were searched.
+
+    Raises:
+        ValueError: two atoms are on top of each other.
+    """
+    with torch.no_grad():
+        square = edge_vectors(graph).square().sum(1)
+    if len(square) and float(square.min()) < MIN_DISTANCE**2:
+        e = int(square.argmin())
+        j, i = graph.edge_index[:, e].tolist()
+        raise ValueError(
+            f"`pos`: expected atoms at least {MIN_DISTANCE} Å apart, got atoms {i} and {j} at "
+            f"{float(square[e]) ** 0.5:.2e} Å; they came together since the neighbours were found"
+        )
+
+
 def edge_vectors(graph: AtomicGraph, edges: slice | None = None) -> EdgeVectors:
     r"""Compute the vector from the centre i of each edge to (the image of) its neighbour j.
 
@@ -110,6 +142,7 @@ def edge_vectors(graph: AtomicGraph, edges: slice | None = None) -> EdgeVectors:
     Shapes:
         output: [E, 3], Å.
     """
+    check_graph(graph)
     edges = slice(None) if edges is None else edges
     j, i = graph.edge_index[:, edges].unbind(0)
     # index_select: its backward (index_add) is deterministic, that of pos[j] is not when threaded.

@@ -12,9 +12,11 @@ from ase.data import chemical_symbols
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nnmd_graph.devices import find_device
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import (
     cast,
+    check_graph,
     edge_vectors,
     num_structures,
     strained,
@@ -24,6 +26,7 @@ from nnmd_graph.graph.geometry import (
 from nnmd_graph.models import checkpoint
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.extrapolation import ExtrapolationReport, find_extrapolation
+from nnmd_graph.models.model_file import model_file
 from nnmd_graph.nn.scatter import scatter_sum, take
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations.precomputed import edge_gradient
@@ -98,8 +101,12 @@ class Potential(nn.Module):
 
         Raises:
             ValueError: If an element is unknown or the graph does not reach the cutoff.
+            TypeError: If it is no graph.
         """
         self._check(graph)
+        if torch.is_inference_mode_enabled():  # forces are derivatives, which it would forbid
+            with torch.inference_mode(False):
+                return _detached(self(_recordable(graph), forces=forces, stress=stress))
         graph = self.cast(graph)
         if "feature_jacobian" in graph and (forces or stress):
             return self._from_features(graph, forces=forces, stress=stress)
@@ -192,7 +199,8 @@ class Potential(nn.Module):
                 features are trained themselves), or for what ``forward`` refuses.
         """
         self._check(graph)
-        return find_extrapolation(self.model, self.cast(graph))
+        with torch.inference_mode(False):
+            return find_extrapolation(self.model, self.cast(_recordable(graph)))
 
     def cast(self, graph: AtomicGraph) -> AtomicGraph:
         """The graph in the potential's dtype and on its device; itself if it is there already."""
@@ -201,6 +209,12 @@ class Potential(nn.Module):
         return cast(graph, self.dtype, self.device)
 
     def _check(self, graph: AtomicGraph) -> None:
+        check_graph(graph)
+        if self.model.baseline.scale.is_inference():
+            raise ValueError(
+                "`potential`: expected weights that derivatives can go through, got ones made "
+                "inside torch.inference_mode(); make, load or move the potential outside of it"
+            )
         reach = float(graph.cutoff.min()) if "cutoff" in graph else self.cutoff
         if reach < self.cutoff - 1e-9:
             raise ValueError(
@@ -233,11 +247,16 @@ class Potential(nn.Module):
     def load(cls, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Potential:
         """Read a potential written by :meth:`save`, in evaluation mode.
 
+        Args:
+            path: Model file, or the folder of a run, whose ``model.pt`` is read.
+            device: Where the weights go.
+
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is damaged, foreign or of an unknown format version.
         """
-        return cls(checkpoint.load(Path(path), device)).eval()
+        with torch.inference_mode(False):  # forces differentiate through the weights
+            return cls(checkpoint.load(model_file(path), find_device(device))).eval()
 
 
 def _differentiable(graph: AtomicGraph, stress: bool) -> tuple[Tensor, Tensor, AtomicGraph]:
@@ -248,6 +267,17 @@ def _differentiable(graph: AtomicGraph, stress: bool) -> tuple[Tensor, Tensor, A
     moved.pos = pos
     symmetric = 0.5 * (strain + strain.mT)
     return pos, strain, strained(moved, symmetric) if stress else moved
+
+
+def _recordable(graph: AtomicGraph) -> AtomicGraph:
+    """A graph whose tensors derivatives can be taken by, though inference mode made them."""
+    if not any(isinstance(v, Tensor) and v.is_inference() for v in graph.to_dict().values()):
+        return graph
+    out = copy.copy(graph)
+    for key, value in graph.to_dict().items():
+        if isinstance(value, Tensor) and value.is_inference():
+            out[key] = value.clone()
+    return out
 
 
 def _total(atomic_energy: Float[Tensor, " N"], graph: AtomicGraph) -> Float[Tensor, " B"]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nnmd_graph.elements import atomic_number, symbol
 from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.geometry import check_graph
 
 
 def species_tuple(species: Iterable[int | str] | int | str) -> tuple[int, ...]:
@@ -56,7 +57,9 @@ def species_of(graph: AtomicGraph, species: tuple[int, ...]) -> Tensor:
 
     Raises:
         ValueError: See :func:`species_ids`.
+        TypeError: If it is no graph.
     """
+    check_graph(graph)
     if "species_id" in graph:
         known: Tensor = graph.species_id
         return known

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nnmd_graph.elements import atomic_number
 from nnmd_graph.graph.atomic_graph import AtomicGraph
-from nnmd_graph.graph.geometry import edge_vectors
+from nnmd_graph.graph.geometry import check_graph, edge_vectors
 from nnmd_graph.graph.neighbors import check_cutoff
 from nnmd_graph.nn.cutoff import CutoffFunction
 from nnmd_graph.nn.scatter import take
@@ -216,6 +216,7 @@ class ACSF(nn.Module):
         Returns:
             x [N, F] and jacobian [E, 3, F] in Å^-1.
         """
+        check_graph(graph)
         x = graph.pos.new_zeros(graph.num_nodes, self.num_features)
         jacobian = graph.pos.new_zeros(graph.edge_index.shape[1], 3, self.num_features)
         for part in self._ranges(graph):

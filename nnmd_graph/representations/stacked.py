@@ -13,7 +13,7 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.nn.conv.linear import linear
 from nnmd_graph.nn.conv.registry import Convolution
 from nnmd_graph.nn.scatter import take
-from nnmd_graph.nn.species import species_ids
+from nnmd_graph.nn.species import species_ids, species_of
 from nnmd_graph.representations.graph_convolutions import GraphConvolutions
 from nnmd_graph.representations.scaling import FeatureScaler
 
@@ -86,7 +86,7 @@ class StackedConvolutions(GraphConvolutions):
 
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N H"]:
         """Features of all atoms, [N, H]."""
-        species_id = species_ids(graph.z, self.species)
+        species_id = species_of(graph, self.species)
         f = self.scaler(self.base(graph), species_id)
         x = take(self.embedding.weight, species_id)
         for s, matrix in enumerate(self.inputs):

@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
+from nnmd_graph.models.model_file import model_file
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.compiled import check_compilable
 from nnmd_graph.training.costs import check_costs
@@ -74,7 +75,7 @@ def _check_transfer(trainer: Trainer) -> None:
             f"`init` must be a Potential or the name of its file, got {type(init).__name__}; write "
             "init='model.pt'"
         )
-    if isinstance(init, Path) and not (init.is_file() or (init / "model.pt").is_file()):
+    if isinstance(init, Path) and not model_file(init).is_file():
         raise FileNotFoundError(
             f"`init` must be a model file or the folder of a run, got '{init}', which is not "
             "there; check the name and the folder"

@@ -144,7 +144,7 @@ def load_start(init: Potential | Path) -> Potential:
     """The potential to start from; reads it where a file, or the folder of a run, is named."""
     if isinstance(init, Potential):
         return init
-    return Potential.load(init / "model.pt" if init.is_dir() else init)
+    return Potential.load(init)
 
 
 def start_from(potential: Potential, init: Potential) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from nnmd_graph.evaluation.metrics import number
 from nnmd_graph.graph import AtomicGraph, edge_vectors
 from nnmd_graph.models import Potential
 from nnmd_graph.models.checkpoint import load_tensors
+from nnmd_graph.models.model_file import model_file
 from nnmd_graph.progress import track
 
 MAX_STRUCTURES = 5000
@@ -37,7 +37,7 @@ def describe_model(path: str | os.PathLike[str]) -> dict[str, str]:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged or something else.
     """
-    path = Path(path)
+    path = model_file(path)
     potential = Potential.load(path)
     model = potential.model
     e0 = model.baseline.isolated_energies.tolist()
