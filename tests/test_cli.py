@@ -19,6 +19,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from typer.testing import CliRunner
 
 from nnmd_graph.cli import app
@@ -469,6 +470,23 @@ def test_md_prints_drift_and_temperature(model: Path) -> None:
     assert "which exist" in fails("md", model, "copper.extxyz")
     output = run("md", model, "copper.extxyz", "--ensemble", "NVT", "--steps", 5, "-o", "b.xyz")
     assert "NVT" in output and "drift" not in output
+
+
+def test_md_keeps_the_velocities_of_its_start_and_says_so(model: Path) -> None:
+    atoms = copper(1)[0]
+    atoms.set_velocities(np.full((4, 3), 0.02))  # nothing but drift
+    ase.io.write("start.traj", atoms)
+    md = ("md", model, "start.traj", "--steps", 2, "--temperature", 300, "-o")
+    output = run(*md, "a.traj")
+    assert "Velocities are those of start.traj" in output and "`--velocities draw`" in output
+    first = ase.io.read("a.traj", 0).get_momenta()
+    np.testing.assert_allclose(first, atoms.get_momenta())
+    output = run(*md, "b.traj", "--velocities", "draw")
+    assert "Velocities are" not in output and "drawn at 300 K" in output
+    assert "`--velocities`: expected one of" in fails(*md, "c.traj", "--velocities", "new")
+    atoms.set_constraint(FixAtoms(range(4)))
+    ase.io.write("fixed.traj", atoms)
+    assert "4 that are all fixed" in fails("md", model, "fixed.traj", "-o", "d.traj")
 
 
 def test_extrapolation_is_printed() -> None:

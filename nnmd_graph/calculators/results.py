@@ -15,6 +15,10 @@ from nnmd_graph.elements import symbol
 UNCERTAINTIES = ("energy_uncertainty", "forces_uncertainty")
 
 
+class NotFiniteError(ValueError):
+    """Energy, forces or stress of a structure are not finite."""
+
+
 class Results(dict[str, Any]):
     """ASE's results of one evaluation.
 
@@ -49,7 +53,7 @@ def results_of(output: Mapping[str, Any], atoms: Atoms, has_volume: bool) -> Res
         has_volume: whether there is a stress.
 
     Raises:
-        ValueError: energy, forces or stress are not finite.
+        NotFiniteError: energy, forces or stress are not finite.
     """
     arrays: dict[str, NDArray[np.float64]] = {
         name: np.array(value.detach().cpu().numpy(), dtype=np.float64)
@@ -82,8 +86,9 @@ def _check_finite(arrays: Mapping[str, NDArray[np.float64]], atoms: Atoms) -> No
             finite = np.isfinite(arrays[name].reshape(len(atoms), -1)).all(axis=1)
             atom = int(np.flatnonzero(~finite)[0])
             where = f" for atom {atom} ({symbol(int(atoms.numbers[atom]))})"
-        raise ValueError(
+        raise NotFiniteError(
             f"`atoms`: expected a structure with finite {name.replace('_', ' ')}, got "
-            f"{arrays[name][~np.isfinite(arrays[name])][0]}{where}; see whether atoms are too "
-            "close, and whether the potential was trained on anything like it"
+            f"{arrays[name][~np.isfinite(arrays[name])][0]}{where}, potential energy "
+            f"{arrays['energy'][0]:.6g} eV; see whether atoms are too close, and whether the "
+            "potential was trained on anything like it"
         )

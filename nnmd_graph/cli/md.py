@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from ase import Atoms
 
-from nnmd_graph.cli.console import is_terminal, print_facts, shown
+from nnmd_graph.cli.console import is_terminal, print_facts, print_line, shown
 from nnmd_graph.cli.options import Device, Members, ModelFile, Overwrite, Seed, load_committee
 from nnmd_graph.data import read_frames
 from nnmd_graph.workflow import MDResult, run_md
@@ -21,8 +21,14 @@ def md(
     steps: Annotated[int, typer.Option(help="Number of steps.")] = 1000,
     timestep: Annotated[float, typer.Option(help="fs.")] = 1.0,
     ensemble: Annotated[
-        str, typer.Option(help="nve (velocities drawn at the temperature), or nvt (Langevin).")
+        str, typer.Option(help="nve (constant energy), or nvt (Langevin, at the temperature).")
     ] = "nve",
+    velocities: Annotated[
+        str,
+        typer.Option(
+            help="keep those of the start, drift included, and draw where it has none; or draw."
+        ),
+    ] = "keep",
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="Trajectory: .traj, .extxyz; beside it .csv, .png."),
@@ -51,6 +57,11 @@ def md(
     """Run molecular dynamics from a structure, and measure how well it conserves energy."""
     potential = load_committee(model, committee, device)
     atoms = _start(start, index, repeat)
+    if velocities.lower() == "keep" and atoms.get_momenta().any():
+        print_line(
+            f"Velocities are those of {shown(start)}, drift included, and not of `--temperature`; "
+            "`--velocities draw` draws new ones."
+        )
     result = run_md(
         potential,
         atoms,
@@ -58,6 +69,7 @@ def md(
         steps=steps,
         timestep=timestep,
         ensemble=ensemble.lower(),
+        velocities=velocities.lower(),
         output=output,
         log_interval=log_interval,
         seed=seed,
@@ -85,6 +97,7 @@ def print_md(result: MDResult, ensemble: str) -> None:
     length = result.samples[-1, 0]
     facts = {
         "simulated": f"{len(result.atoms)} atoms, {ensemble.upper()}, {length / 1000:g} ps",
+        "velocities": result.velocities,
         "mean temperature": f"{result.mean_temperature:.1f} K",
     }
     if ensemble == "nve":

@@ -153,6 +153,7 @@ def _simulate(config: NVEConfig, run: Planned, start: Atoms, device: torch.devic
         result = run_md(
             run.folder / "model.pt",
             start,
+            velocities="draw",
             temperature=config.temperature,
             steps=config.steps,
             timestep=config.timestep,

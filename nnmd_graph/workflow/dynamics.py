@@ -19,15 +19,16 @@ from ase import Atoms, units
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
-from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from nnmd_graph.calculators import NNMDCalculator
+from nnmd_graph.calculators.results import NotFiniteError
 from nnmd_graph.evaluation import energy_drift
 from nnmd_graph.models import Committee, ExtrapolationError, Potential
 from nnmd_graph.progress import track
 from nnmd_graph.units import MEV
+from nnmd_graph.workflow.velocities import CHOICES, start_velocities
 
 COLUMNS = (
     "time_fs",
@@ -61,6 +62,7 @@ class MDResult:
             over all steps; None if they were not counted.
         num_extrapolating_steps: steps with one or more.
         files: what was written, by kind: "trajectory", "energies", "plot".
+        velocities: what it started with, in words.
         rows: the samples, one a list: time fs, potential, kinetic and total energy eV,
             temperature K.
     """
@@ -72,6 +74,7 @@ class MDResult:
     num_extrapolations: int | None = None
     num_extrapolating_steps: int = 0
     files: dict[str, Path] = field(default_factory=dict)
+    velocities: str = ""
     rows: list[list[float]] = field(default_factory=list)
 
     @property
@@ -109,6 +112,7 @@ def run_md(
     steps: int = 1000,
     timestep: float = 1.0,
     ensemble: str = "nve",
+    velocities: str = "keep",
     output: str | os.PathLike[str] | None = None,
     log_interval: int = 10,
     seed: int = 0,
@@ -119,18 +123,21 @@ def run_md(
     overwrite: bool = False,
     progress: bool = False,
 ) -> MDResult:
-    """Simulate; the initial velocities are drawn at `temperature`.
+    """Simulate, with the velocities of the start or with new ones drawn at `temperature`.
 
     NVE is velocity Verlet. From a relaxed structure half of the initial kinetic energy becomes
-    potential energy, so it ends near half of the temperature. NVT is Langevin dynamics.
+    potential energy, so it ends near half of the temperature. NVT is Langevin dynamics. Constraints
+    hold; their degrees of freedom do not count in the temperature.
 
     Args:
         potential: the model, a committee or a file.
         atoms: where to start; it is copied.
-        temperature: K.
+        temperature: K, of velocities that are drawn and of the thermostat.
         steps: number of steps.
         timestep: fs.
         ensemble: "nve" or "nvt".
+        velocities: "keep" those of `atoms` as they are, drift included, and draw where it has none
+            (or all are zero); "draw" new ones in any case.
         output: trajectory to write (.traj, .extxyz or .xyz), with the energies beside it as .csv
             and .png; None writes nothing.
         log_interval: steps between samples.
@@ -144,12 +151,12 @@ def run_md(
         progress: show a bar.
 
     Raises:
-        ValueError: an argument is out of range, a file is there already, or the potential refuses
-            the structure (an unknown element, atoms on top of each other).
+        ValueError: an argument is out of range, a file is there already, all atoms are fixed, or
+            the potential refuses the structure (an unknown element, atoms on top of each other).
         UnstableError: energies became NaN or the temperature absurd.
         ExtrapolationError: more extrapolation than allowed.
     """
-    _check(temperature, steps, timestep, ensemble, log_interval, seed)
+    _check(temperature, steps, timestep, ensemble, velocities, log_interval, seed)
     files = _files(output, overwrite)
     random = np.random.RandomState(seed)
     atoms = atoms.copy()
@@ -161,8 +168,11 @@ def run_md(
         compile=compile,
     )
     atoms.calc = calculator
-    atoms.get_potential_energy()  # what is wrong with the start is an error of its own
-    draw_velocities(atoms, temperature, random)
+    try:
+        atoms.get_potential_energy()  # what is wrong with the start is an error of its own
+    except NotFiniteError as error:
+        raise UnstableError(f"the simulation broke down in step 0: {error}") from error
+    started_with = start_velocities(atoms, velocities, temperature, random)
     dynamics: MolecularDynamics
     if ensemble == "nve":
         dynamics = VelocityVerlet(atoms, timestep * units.fs)
@@ -171,7 +181,7 @@ def run_md(
             atoms, timestep * units.fs, temperature_K=temperature, friction=FRICTION / units.fs,
             fixcm=False, rng=random,
         )  # fmt: skip
-    result = MDResult(atoms, timestep, files=files)
+    result = MDResult(atoms, timestep, files=files, velocities=started_with)
     start = time.monotonic()
     with ExitStack() as stack:
         record = _recorder(result, stack)
@@ -187,24 +197,6 @@ def run_md(
         t, energy, heat = result.samples[:, 0], result.samples[:, 3], result.samples[:, 4]
         energy_drift(t, energy, len(atoms), files["plot"], temperature=heat)
     return result
-
-
-def draw_velocities(atoms: Atoms, temperature: float, random: np.random.RandomState) -> None:
-    """Maxwell-Boltzmann velocities of exactly this temperature, without drift or rotation.
-
-    Args:
-        atoms: gets the momenta.
-        temperature: K.
-        random: where the numbers come from.
-    """
-    width = np.sqrt(atoms.get_masses() * units.kB * temperature)[:, None]
-    atoms.set_momenta(random.standard_normal((len(atoms), 3)) * width)
-    if len(atoms) == 1 or temperature == 0 or atoms.constraints:
-        return
-    Stationary(atoms, preserve_temperature=False)
-    if len(atoms) > 2 and not atoms.pbc.any():
-        ZeroRotation(atoms, preserve_temperature=False)
-    atoms.set_momenta(atoms.get_momenta() * math.sqrt(temperature / atoms.get_temperature()))
 
 
 def _steps(dynamics: MolecularDynamics, steps: int) -> Iterator[int]:
@@ -296,10 +288,21 @@ def _files(output: str | os.PathLike[str] | None, overwrite: bool) -> dict[str, 
 
 
 def _check(
-    temperature: float, steps: int, timestep: float, ensemble: str, log_interval: int, seed: int
+    temperature: float,
+    steps: int,
+    timestep: float,
+    ensemble: str,
+    velocities: str,
+    log_interval: int,
+    seed: int,
 ) -> None:
     if ensemble not in ENSEMBLES:
         raise ValueError(f"`ensemble`: expected one of {list(ENSEMBLES)}, got {ensemble!r}")
+    if velocities not in CHOICES:
+        raise ValueError(
+            f"`velocities`: expected one of {list(CHOICES)}, got {velocities!r}; 'keep' takes "
+            "those of the start"
+        )
     if not 0 <= temperature < MAX_TEMPERATURE:
         raise ValueError(f"`temperature`: expected 0 K or more, got {temperature}")
     if not 0 < timestep < math.inf:

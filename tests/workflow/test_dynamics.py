@@ -13,7 +13,8 @@ from ase.build import bulk, molecule
 from nnmd_graph.models import BPNN, ExtrapolationError, Potential
 from nnmd_graph.representations import ACSF, G2
 from nnmd_graph.workflow import MDResult, UnstableError, run_md
-from nnmd_graph.workflow.dynamics import COLUMNS, draw_velocities
+from nnmd_graph.workflow.dynamics import COLUMNS
+from nnmd_graph.workflow.velocities import draw_velocities
 
 
 @pytest.fixture
