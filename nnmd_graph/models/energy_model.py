@@ -21,6 +21,7 @@ from nnmd_graph.representations.common_scaling import CommonScaler
 from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.ranges import FeatureRanges
 from nnmd_graph.representations.scaling import FeatureScaler
+from nnmd_graph.representations.trial import check_representation
 
 
 class EnergyModel(nn.Module):
@@ -37,6 +38,11 @@ class EnergyModel(nn.Module):
         species: Elements; None takes ``representation.species``.
         cutoff: Radius in Å that graphs must reach; None takes ``representation.cutoff``.
         scaler: Module, (x, species_id) -> x'; None leaves features as they are.
+
+    Raises:
+        ValueError: If ``species`` or ``cutoff`` are missing, or a representation of one's own does
+            not do: it jumps at the cutoff, gives the wrong number of rows or features or numbers
+            that are not finite, depends on the rest of the batch, or writes to the graph.
 
     Attributes:
         ranges: Smallest and largest features of the training set; None for a representation that
@@ -65,6 +71,9 @@ class EnergyModel(nn.Module):
             )
         self.species = species_tuple(species)
         self.cutoff = float(cutoff)
+        known = getattr(representation, "num_features", None)
+        num_features = None if known is None else int(known)
+        check_representation(representation, self.species, self.cutoff, num_features)
         self.representation = representation
         self.scaler = scaler
         self.ranges = _ranges(self.fixed, len(self.species))

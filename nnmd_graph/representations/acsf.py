@@ -59,6 +59,8 @@ class ACSF(nn.Module):
             ``species``, or the set is empty or holds one function twice.
     """
 
+    built_in = True
+
     def __init__(
         self,
         species: Iterable[int | str],

@@ -80,6 +80,8 @@ class EmbeddedACSF(nn.Module):
             are given.
     """
 
+    built_in = True
+
     def __init__(
         self,
         species: Iterable[int | str],

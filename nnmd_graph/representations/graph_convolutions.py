@@ -70,6 +70,8 @@ class GraphConvolutions(nn.Module):
         TypeError: If the convolution does not fit.
     """
 
+    built_in = True
+
     def __init__(
         self,
         species: Iterable[int | str] | int | str,

@@ -16,6 +16,7 @@ from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_ids, species_of
 from nnmd_graph.representations.graph_convolutions import GraphConvolutions
 from nnmd_graph.representations.scaling import FeatureScaler
+from nnmd_graph.representations.trial import check_representation
 
 MAX_ATOMS = 50_000
 """As many atoms show how features spread."""
@@ -47,6 +48,8 @@ class StackedConvolutions(GraphConvolutions):
         ValueError: See :class:`nnmd_graph.representations.graph_convolutions.GraphConvolutions`.
     """
 
+    built_in = True
+
     def __init__(
         self,
         representation: nn.Module,
@@ -71,6 +74,8 @@ class StackedConvolutions(GraphConvolutions):
         base: Any = representation  # torch declares unknown attributes of a module as tensors
         reach = float(base.cutoff if cutoff is None else cutoff)
         super().__init__(base.species, reach, conv, num_layers, hidden_channels, num_rbf, **options)
+        num_features = int(base.num_features)
+        check_representation(representation, self.species, float(base.cutoff), num_features)
         self.base = base
         self.scaler = FeatureScaler(len(self.species), int(base.num_features), ridge)
         with torch.random.fork_rng(devices=[]):

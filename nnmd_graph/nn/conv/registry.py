@@ -19,6 +19,7 @@ from nnmd_graph.nn.conv.gat import GATConv
 from nnmd_graph.nn.conv.painn import PaiNNConv
 from nnmd_graph.nn.conv.schnet import SchNetConv
 from nnmd_graph.nn.conv.tensornet import TensorNetConv
+from nnmd_graph.nn.trial import check_alone, check_jump, check_shape
 
 Convolution = Callable[..., nn.Module]
 """A class of modules, or a function that makes one: ``conv(hidden_channels, num_rbf)``."""
@@ -36,7 +37,6 @@ BUILT_IN = tuple(CONVOLUTIONS.values())
 
 PYG = "torch_geometric.nn."
 EDGE_FIELDS = ("edge_index", "edge_attr", "edge_weight", "edge_unit")
-BATCH_DEPENDENT = (nn.modules.batchnorm._BatchNorm, torch_geometric.nn.BatchNorm)
 
 
 def register_convolution(conv: Convolution) -> Convolution:
@@ -173,11 +173,7 @@ def check_convolution(conv: nn.Module, hidden_channels: int, num_rbf: int) -> No
             or depends on the rest of the batch.
     """
     name = type(conv.conv if isinstance(conv, EnvelopedConv) else conv).__name__
-    if any(isinstance(module, BATCH_DEPENDENT) for module in conv.modules()):
-        raise ValueError(
-            f"`conv` must treat each structure alone, got {name} with batch normalisation; use "
-            "layer normalisation or none"
-        )
+    check_alone("conv", conv, name)
     conv = copy.deepcopy(conv).double().eval()
     draw = torch.Generator().manual_seed(0)
 
@@ -198,21 +194,14 @@ def check_convolution(conv: nn.Module, hidden_channels: int, num_rbf: int) -> No
         gone = {field: value[..., :3] if field == "edge_index" else value[:3]
                 for field, value in edges.items()}  # fmt: skip
         far = _tried(conv, x, gone, name)
-    jump = float((near - far).abs().max() / (1.0 + far.abs().max()))
-    if not jump < 1e-6:
-        raise ValueError(
-            f"`conv` must be smooth where a neighbour passes the cutoff, got {name}, which jumps "
-            f"by {jump:.1g}; sum messages times edge_weight (aggr='add') instead of mean or max"
-        )
+    remedy = "sum messages times edge_weight (aggr='add') instead of mean or max"
+    check_jump("conv", name, near, far, 1e-6, remedy)
 
 
 def _tried(conv: nn.Module, x: Tensor, edges: dict[str, Tensor], name: str) -> Tensor:
     out = convolve(conv, x, None, edges if getattr(conv, "pairs", False) else both_ways(edges))[0]
-    if out.shape != x.shape:
-        raise ValueError(
-            f"`conv` must give features of the shape of x, {list(x.shape)}, got "
-            f"{list(out.shape)} from {name}; keep the width"
-        )
+    meaning = f"features of the shape of x, {list(x.shape)},"
+    check_shape("conv", f"{name}; keep the width", out, tuple(x.shape), meaning)
     return out
 
 
