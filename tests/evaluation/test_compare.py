@@ -108,13 +108,17 @@ def test_files(data: ng.AtomsDataset, tmp_path: Path) -> None:
     assert rows[1]["forces_mae"] == "" and "got Cu" in rows[1]["error"]
 
 
-def test_a_prediction_of_nan_is_no_json_of_nan(data: ng.AtomsDataset, tmp_path: Path) -> None:
+def test_a_prediction_of_nan_is_an_error_and_no_json_of_nan(
+    data: ng.AtomsDataset, tmp_path: Path
+) -> None:
     potential = small()
     with torch.no_grad():
         for parameter in potential.parameters():
             parameter.fill_(torch.nan)
     comparison = ng.compare({"a": potential}, data)
-    assert np.isnan(comparison["a"]["forces_mae"])
+    assert "expected finite energies and forces" in comparison["a"]["error"]
+    assert "structure 0" in comparison["a"]["error"]
+    comparison["a"]["forces_mae"] = float("nan")
     text = comparison.to_json(tmp_path / "c.json").read_text()
     assert "NaN" not in text and json.loads(text)["rows"][0]["forces_mae"] is None
 
