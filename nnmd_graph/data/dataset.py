@@ -17,9 +17,9 @@ from torch.utils.data import Dataset
 
 from nnmd_graph.data.duplicates import geometry_groups
 from nnmd_graph.data.frames import as_list, check_structure, snapshot
+from nnmd_graph.data.isolated import isolated_atoms, split_with_isolated
 from nnmd_graph.data.label_keys import check_keys, warn_of_unread_labels
 from nnmd_graph.data.reading import read_frames
-from nnmd_graph.data.split import split_indices
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import AtomicGraph, Labels, radius_graph, read_labels
 from nnmd_graph.graph.neighbors import (
@@ -273,7 +273,9 @@ class AtomsDataset(Dataset[AtomicGraph]):
         """Draw three disjoint parts at random; the same seed draws the same parts.
 
         Frames that show the same structure, or follow each other closely in a simulation, make
-        the test too easy if some of them are trained on; `groups` keeps them together.
+        the test too easy if some of them are trained on; `groups` keeps them together. Isolated
+        atoms, frames of one atom without neighbours within the cutoff, always go into the
+        training set: the energies E0 are read off them.
 
         Args:
             train: fraction (float) or number (int) of frames; so are `val` and `test`. Fractions
@@ -295,7 +297,8 @@ class AtomsDataset(Dataset[AtomicGraph]):
             TypeError: fractions and numbers are mixed.
         """
         labels = self._group_labels(groups) if isinstance(groups, str) else groups
-        parts = split_indices(len(self), train, val, test, seed=seed, groups=labels)
+        isolated = isolated_atoms(self.frames, self.cutoff)
+        parts = split_with_isolated(isolated, train, val, test, seed=seed, groups=labels)
         a, b, c = (self._part(part) for part in parts)
         return a, b, c
 

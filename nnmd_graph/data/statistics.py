@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-import ase
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from nnmd_graph.data.isolated import is_isolated_atom
 from nnmd_graph.elements import atomic_number
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def fit_isolated_energies(
     r"""Find the energy E0 of an isolated atom of each element, the baseline that a model adds to.
 
     Energies that are `given` are taken as they are. Otherwise a frame that is one isolated atom
-    (no periodic direction, or `config_type=IsolatedAtom` in its `info`) is the answer for its
-    element. The rest is fitted, per atom, to the other frames:
+    (without neighbours within the cutoff, its own images counted) is the answer for its element,
+    the lowest one where there are several. The rest is fitted, per atom, to the other frames:
 
     .. math:: \min_{E0} \sum_n \left( \frac{E_n - \sum_Z N_{nZ} E0_Z}{N_n} \right)^2
 
@@ -68,18 +68,11 @@ def _given_energies(given: Mapping[Any, Any]) -> dict[int, float]:
     return energies
 
 
-def _is_isolated_atom(atoms: ase.Atoms) -> bool:
-    if len(atoms) != 1:
-        return False
-    named = str(atoms.info.get("config_type", "")).lower() == "isolatedatom"
-    return named or not atoms.pbc.any()
-
-
 def _isolated_atoms(dataset: "AtomsDataset") -> dict[int, float]:
     """Read E0 off the frames that are one isolated atom; the lowest where there are several."""
     found: dict[int, list[float]] = {}
     for atoms, labels in zip(dataset.frames, dataset.labels, strict=True):
-        if labels.energy is not None and _is_isolated_atom(atoms):
+        if labels.energy is not None and is_isolated_atom(atoms, dataset.cutoff):
             found.setdefault(int(atoms.numbers[0]), []).append(labels.energy)
     for z, energies in found.items():
         if max(energies) - min(energies) > SPREAD_OF_ISOLATED_ATOMS:

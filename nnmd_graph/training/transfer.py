@@ -14,6 +14,7 @@ from torch import nn
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.data.isolated import is_isolated_atom
 from nnmd_graph.data.statistics import fit_isolated_energies
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph.atomic_graph import AtomicGraph
@@ -301,7 +302,7 @@ def _fixed_energies(
     lone = [
         n
         for n, (atoms, labels) in enumerate(zip(train.frames, train.labels, strict=True))
-        if len(atoms) == 1 and not atoms.pbc.any() and labels.energy is not None
+        if labels.energy is not None and is_isolated_atom(atoms, train.cutoff)
     ]
     return fit_isolated_energies(train[lone], given=given)
 

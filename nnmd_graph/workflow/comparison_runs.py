@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.data import AtomsDataset
+from nnmd_graph.data.isolated import isolated_atoms
 from nnmd_graph.devices import find_device
 from nnmd_graph.evaluation.compare import count_parameters, reason
 from nnmd_graph.evaluation.cost import hardware, peak_memory
@@ -160,6 +161,8 @@ def write_subsets(config: ComparisonConfig, folder: Path, parts: Parts) -> None:
     train = parts["train"]
     sizes = subset_sizes(config, len(train))
     order = np.random.RandomState(config.data.split.seed).permutation(len(train))
+    lone = isolated_atoms(train.frames, train.cutoff)[order]
+    order = np.concatenate([order[lone], order[~lone]])  # E0 is read off isolated atoms
     for size in sizes:
         _write(config, train[np.sort(order[:size])], _file(folder, "train", size))
     for name in ("val", "test"):
