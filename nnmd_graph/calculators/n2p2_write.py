@@ -38,6 +38,7 @@ from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.nn.mlp import MLP
 from nnmd_graph.representations import ACSF
 from nnmd_graph.representations.range_scaling import RangeScaler
+from nnmd_graph.representations.ranges import default_rounding
 from nnmd_graph.representations.scaling import FeatureScaler
 
 UNKNOWN_LIMIT = 1e300
@@ -79,6 +80,8 @@ def save_n2p2(
     units = resolve_units({}, stated, str(folder))
     model = _checked(copy.deepcopy(potential.model)).double().cpu().eval()
     check_finite_model(model)
+    if potential.dtype != torch.float64:
+        _widen(model, potential.dtype)
     origin = getattr(potential, "n2p2_origin", None)
     keeps = isinstance(model.scaler, RangeScaler) or not _linear_outputs(model)
     normalization, energies = _energies(model, units, origin if keeps else None, keeps)
@@ -122,6 +125,16 @@ def _checked(model: EnergyModel) -> EnergyModel:
 def _nets(model: EnergyModel) -> list[MLP]:
     readout: Any = model.readout  # a module, for the type checker
     return list(readout.net.nets)
+
+
+def _widen(model: EnergyModel, dtype: torch.dtype) -> None:
+    """Let the limits hold what the potential itself, in ``dtype``, takes for inside."""
+    ranges = model.ranges
+    if ranges is not None:
+        known = ranges.minimum <= ranges.maximum
+        largest = torch.maximum(ranges.minimum.abs(), ranges.maximum.abs())
+        margin = torch.where(known, default_rounding(dtype) * largest, 0.0)
+        ranges.set(ranges.minimum - margin, ranges.maximum + margin)
 
 
 def _linear_outputs(model: EnergyModel) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
 from nnmd_graph.nn.species import species_ids
-from nnmd_graph.representations.ranges import FeatureRanges
+from nnmd_graph.representations.ranges import FeatureRanges, rounding
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction
 
 TYPES = {
@@ -256,7 +256,14 @@ def counted(potential: Any, graph: AtomicGraph, **asked: bool) -> tuple[Any, int
     """
     ranges = known_ranges(potential.model)
     seen: list[Tensor] = []
-    with ranges.watched(lambda x, species_id, _: seen.append(ranges.count(x, species_id))):
+    part = rounding(graph).to(ranges.minimum.device)
+
+    def count(x: Tensor, species_id: Tensor, atoms: Tensor | None) -> None:
+        own = part if atoms is None else part[atoms]
+        own = own if len(own) == len(x) else part.max().expand(len(x))
+        seen.append(ranges.count(x, species_id, own))
+
+    with ranges.watched(count):
         output = potential(graph, **asked)
     if sum(map(len, seen)) != graph.num_nodes:  # a model that does not show its features
         return output, len(potential.extrapolation(graph))
@@ -315,7 +322,7 @@ def find_extrapolation(
     if x is None:
         x = graph.features if "features" in graph else representation(graph)
     species_id = species_ids(graph.z, species)
-    atom, feature = torch.nonzero(ranges.excess(x, species_id), as_tuple=True)
+    atom, feature = torch.nonzero(ranges.excess(x, species_id, rounding(graph)), as_tuple=True)
     element = species_id[atom]
     columns = {
         "atom": atom,

@@ -11,21 +11,59 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.geometry import num_structures, structure_index
 from nnmd_graph.nn.scatter import take
 
 EPS = 1000 * sys.float_info.epsilon
 """What a value may lie outside before it counts, as in n2p2 (``Element.cpp``)."""
 
-ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5}
-"""The same as a part of a feature's largest value, by the dtype of x: sums over neighbours come out
-a little different when atoms are batched or numbered in another way, or units converted (up to
-3e-14 in float64; 4e-6 in float32, whose positions are rounded too)."""
+ROUNDING = {torch.float64: 1e-12, torch.float32: 3e-5}
+"""The same as a part of a feature's largest value, by the precision of atoms within 20 Å: sums over
+neighbours come out a little different when atoms are batched or numbered in another way, or units
+converted (up to 3e-14 in float64), and positions are rounded (1.1e-5 in float32 within 16 Å)."""
+
+STEEPNESS = 10.0
+"""A feature changes by this part of itself, 1/Å, twice as much at most, when all atoms move."""
+
+SUMMATION = 40.0
+"""Roundings in a sum over neighbours, in units of the last digit."""
 
 MAX_VALUES = 2**22
 """Values that are compared at once."""
 
 Watcher = Callable[[Tensor, Tensor, Tensor | None], None]
 """Takes features, elements and, where they are some of a structure's atoms, their numbers."""
+
+
+def default_rounding(dtype: torch.dtype) -> float:
+    """What rounding makes of a feature, as a part of it, where the atoms are not known."""
+    return ROUNDING.get(dtype, 10 * torch.finfo(dtype).eps)
+
+
+@torch.no_grad()
+def rounding(graph: AtomicGraph) -> Float[Tensor, " N"]:
+    """What rounding makes of the features of each atom, as a part of them, [N].
+
+    Positions and cells that have no digits beyond float32 were rounded to it at some time, in
+    whatever type they are now. Then a distance is wrong by the last digit of the coordinates, which
+    is larger far from the origin.
+    """
+    pos = graph.pos.detach()
+    if pos.dtype not in (torch.float64, torch.float32):
+        return torch.full(
+            (len(pos),), default_rounding(pos.dtype), dtype=torch.float64, device=pos.device
+        )
+    structure, count = structure_index(graph), num_structures(graph)
+    extent = pos.new_zeros(count, dtype=torch.float64)
+    size = pos.double().abs().amax(1)
+    extent = extent.scatter_reduce(0, structure, size, "amax")
+    eps = torch.finfo(torch.float32).eps
+    coarse = eps * (SUMMATION + STEEPNESS * extent)
+    exact = torch.zeros_like(extent, dtype=torch.int64)
+    exact = exact.index_add(0, structure, (pos != pos.float()).any(1).long())
+    exact = exact + (graph.cell.detach() != graph.cell.detach().float()).flatten(1).any(1)
+    return torch.where(exact > 0, ROUNDING[torch.float64], coarse)[structure]
 
 
 class FeatureRanges(nn.Module):
@@ -35,9 +73,11 @@ class FeatureRanges(nn.Module):
 
         x_ik + eps < minimum_sk   or   x_ik - eps > maximum_sk,
 
-    eps = 1000 * 2.2e-16 or, where that is more, 1e-12 of the larger limit (1e-5 for x in float32),
+    eps = 1000 * 2.2e-16 or, where that is more, 1e-12 of the larger limit (3e-5 for x in float32),
     which covers rounding. This is how n2p2 counts, on values before any scaling (A. Singraber, J.
     Behler, C. Dellago, J. Chem. Theory Comput. 15, 1827 (2019), doi 10.1021/acs.jctc.8b00770).
+    Positions in float32, also those that were cast to float64 later, are allowed more,
+    :func:`rounding`, and limits that are fitted to them are wider by as much.
 
     Limits stay in float64 whatever the model's dtype. An element that no training atom had is
     unknown, with minimum = inf and maximum = -inf: nothing is outside of that.
@@ -104,43 +144,73 @@ class FeatureRanges(nn.Module):
         self.maximum.copy_(high)
 
     @torch.no_grad()
-    def fit(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
-        """Widen the ranges to hold these atoms; every training atom must come by here once."""
+    def fit(
+        self,
+        x: Float[Tensor, "N F"],
+        species_id: Int[Tensor, " N"],
+        part: Float[Tensor, " N"] | None = None,
+    ) -> None:
+        """Widen the ranges to hold these atoms; every training atom must come by here once.
+
+        Args:
+            x: Features.
+            species_id: Elements.
+            part: :func:`rounding` of the graph, for limits that hold the same atoms with more
+                digits, too; None for the values as they are.
+        """
         for s in range(len(self.minimum)):
-            rows = x[species_id == s].double()
+            here = species_id == s
+            rows = x[here].double()
             if len(rows):
-                self.minimum[s] = torch.minimum(self.minimum[s], rows.amin(0))
-                self.maximum[s] = torch.maximum(self.maximum[s], rows.amax(0))
+                margin = torch.zeros_like(rows)
+                if part is not None:
+                    coarse = torch.where(part > ROUNDING[torch.float64], part, 0.0)
+                    margin = coarse[here].to(rows).unsqueeze(1) * rows.abs()
+                self.minimum[s] = torch.minimum(self.minimum[s], (rows - margin).amin(0))
+                self.maximum[s] = torch.maximum(self.maximum[s], (rows + margin).amax(0))
 
     @torch.no_grad()
     def excess(
-        self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]
+        self,
+        x: Float[Tensor, "N F"],
+        species_id: Int[Tensor, " N"],
+        part: Float[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "N F"]:
         """How far each value lies outside: above positive, below negative, inside 0, [N, F].
 
-        Features may be the first F' only, [N, F'], where the others are known to be zero.
+        Features may be the first F' only, [N, F'], where the others are known to be zero; ``part``
+        is the :func:`rounding` of the graph, None for that of x.
         """
         width = x.shape[1]
-        low, high, eps = (take(row[:, :width], species_id) for row in self._limits(x.dtype))
+        low, high, largest = (take(row[:, :width], species_id) for row in self._limits())
+        if part is None:
+            part = x.new_full((len(x),), default_rounding(x.dtype), dtype=torch.float64)
+        eps = (part.to(largest).unsqueeze(1) * largest).clamp(min=EPS)
         value = x.double()
         above = torch.where(value - eps > high, value - high, 0.0)
         return torch.where(value + eps < low, value - low, above)
 
     @torch.no_grad()
-    def count(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> Int[Tensor, " N"]:
-        """Number of features of each atom that lie outside, [N]."""
+    def count(
+        self,
+        x: Float[Tensor, "N F"],
+        species_id: Int[Tensor, " N"],
+        part: Float[Tensor, " N"] | None = None,
+    ) -> Int[Tensor, " N"]:
+        """Number of features of each atom that lie outside, [N]; arguments as :meth:`excess`."""
         rows = max(1, MAX_VALUES // max(1, x.shape[1]))
-        parts = zip(x.split(rows), species_id.split(rows), strict=True)
-        return torch.cat([(self.excess(part, ids) != 0.0).sum(dim=1) for part, ids in parts])
+        if part is None:
+            part = x.new_full((len(x),), default_rounding(x.dtype), dtype=torch.float64)
+        pieces = zip(x.split(rows), species_id.split(rows), part.split(rows), strict=True)
+        return torch.cat([(self.excess(*piece) != 0.0).sum(dim=1) for piece in pieces])
 
-    def _limits(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        """Limits with none where they are unknown, and the tolerance, each [S, F]."""
+    def _limits(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Limits with none where they are unknown, and the larger one's size, each [S, F]."""
         known = self.minimum <= self.maximum
         low = torch.where(known, self.minimum, -torch.inf)
         high = torch.where(known, self.maximum, torch.inf)
         largest = torch.where(known, torch.maximum(low.abs(), high.abs()), 0.0)
-        part = ROUNDING.get(dtype, 10 * torch.finfo(dtype).eps)
-        return low, high, (part * largest).clamp(min=EPS)
+        return low, high, largest
 
     def show(self, x: Tensor, species_id: Tensor, atoms: Tensor | None = None) -> None:
         """Pass features on to whoever watches; a model calls this with what it computed.

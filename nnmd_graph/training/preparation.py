@@ -18,6 +18,7 @@ from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.progress import track
 from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute_all
+from nnmd_graph.representations.ranges import rounding
 from nnmd_graph.representations.stacked import StackedConvolutions
 from nnmd_graph.training.transfer import refit_baseline
 
@@ -105,14 +106,15 @@ def fit_features(
     if hasattr(representation, "fit"):
         representation.fit(potential.cast(graphs[n]) for n in order)
     features, ids, num_atoms = [], [], 0
-    for x, species_id in _features(potential, (graphs[n] for n in order)):
+    chosen = [graphs[n] for n in order]
+    for graph, (x, species_id) in zip(chosen, _features(potential, chosen), strict=False):
         if num_atoms <= MAX_ATOMS_FOR_SCALING:
             features.append(x)
             ids.append(species_id)
         elif potential.model.ranges is None:
             break
         if potential.model.ranges is not None:
-            potential.model.ranges.fit(x, species_id)
+            potential.model.ranges.fit(x, species_id, rounding(graph).to(x.device))
         num_atoms += len(x)
     potential.model.fit_features(torch.cat(features), torch.cat(ids))
     for name, parameter in potential.named_parameters():
@@ -179,8 +181,8 @@ def widen_ranges(potential: Potential, graphs: Sequence[AtomicGraph]) -> None:
     """Let the known ranges of a trained potential hold the atoms that it is now trained on."""
     ranges = potential.model.ranges
     if ranges is not None and ranges.fitted:
-        for x, species_id in _features(potential, graphs):
-            ranges.fit(x, species_id)
+        for graph, (x, species_id) in zip(graphs, _features(potential, graphs), strict=True):
+            ranges.fit(x, species_id, rounding(graph).to(x.device))
 
 
 def _features(
