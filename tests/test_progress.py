@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nnmd_graph.data import progress
+from nnmd_graph import progress
 
 
 @pytest.fixture
