@@ -144,7 +144,7 @@ class ModelConfig(Section):
     name: Annotated[str, one_of(MODELS)] = Field(
         default="bpnn",
         description="bpnn (symmetry functions), embedded (short for bpnn with embedded_acsf) or "
-        "gcnn (graph convolutions)",
+        "gcnn (graph convolutions; the default for more than 6 elements)",
     )
     cutoff: float = Field(default=5.0, gt=0, description="radius of the neighbourhood, Å")
     representation: RepresentationConfig = Field(

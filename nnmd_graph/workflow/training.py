@@ -44,6 +44,7 @@ from nnmd_graph.workflow.building import (
     read_parts,
     training_keys,
 )
+from nnmd_graph.workflow.choosing import as_chosen, for_species
 from nnmd_graph.workflow.starting import read_start, with_model_of
 
 FILES = (
@@ -131,6 +132,8 @@ def train_from_config(
     known = () if init is None else init.species
     parts = read_parts(whole, known=known, progress=progress)
     species = parts["train"].species
+    if init is None:
+        whole = config = for_species(config, species)
     potential = build_potential(config, species) if init is None else extend_species(init, species)
     with naming(training_keys(config) | {"cutoff": "model.cutoff"}):
         check_data(trainer, potential, parts["train"], parts.get("val"))
@@ -170,7 +173,8 @@ def _check_folder(folder: Path, config: Config, resume: bool, overwrite: bool) -
     if resume:
         if (folder / "config.yaml").is_file():
             check_settings_file(folder / "config.yaml", MAY_CHANGE, advice=ADVICE)
-            _check_same(read_config(folder / "config.yaml"), config, folder)
+            old = read_config(folder / "config.yaml")
+            _check_same(old, as_chosen(config, old), folder)
     elif not overwrite:
         raise ValueError(
             f"`output`: expected a new folder, got '{folder}', which holds a run; go on with it "
