@@ -13,6 +13,7 @@ ORDER = [
     "elements",
     "units",
     "files",
+    "folders",
     "memory",
     "devices",
     "progress",

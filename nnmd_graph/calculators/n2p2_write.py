@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import warnings
@@ -92,10 +93,13 @@ def save_n2p2(
     head = " ".join(f"{key}={value}" for key, value in stated.items())
     text = settings_text(model, elements, head, normalization, units)
     folder = Path(folder)
-    for element in elements:
-        _write(folder / WEIGHTS_FILE.format(element.z), weights_text(element))
-    _write(folder / SCALING_FILE, scaling_text(elements))
-    _write(folder / SETTINGS_FILE, text)
+    # All are written before the first takes its place; the settings are the last, so that weights
+    # of one potential do not stand beside those of another.
+    files = {SETTINGS_FILE: text, SCALING_FILE: scaling_text(elements)}
+    files |= {WEIGHTS_FILE.format(element.z): weights_text(element) for element in elements}
+    with contextlib.ExitStack() as stack:
+        for name, content in files.items():
+            stack.enter_context(replacing(folder / name)).write_text(content, encoding="utf-8")
 
 
 # --------------------------------------------------------------------------- what can be expressed
@@ -322,8 +326,3 @@ def _sigma(scaler: FeatureScaler, s: int) -> Array:
     """
     inverse = torch.linalg.inv(scaler.matrix[s])
     return ((inverse.T @ inverse).diagonal() / (1.0 + scaler.ridge)).sqrt().numpy()
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

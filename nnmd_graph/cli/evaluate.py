@@ -27,6 +27,8 @@ from nnmd_graph.cli.options import (
     read_dataset,
 )
 from nnmd_graph.evaluation import Metrics, error_histogram, parity, predict, write_report
+from nnmd_graph.folders import EVALUATION, check_apart, check_output
+from nnmd_graph.models.model_file import model_file
 
 FILES = ("metrics.json", "predictions.extxyz", "parity.png", "errors.png", "report.html")
 
@@ -56,6 +58,10 @@ def evaluate(
             f"`output`: expected a new folder, got '{output}' with {', '.join(there)}; replace "
             "them (`--overwrite`) or name another folder (`--output`)"
         )
+    if output is not None:
+        check_output(output, EVALUATION)
+        models = [model_file(path) for path in (model, *(committee or ()))]
+        check_apart([output / name for name in FILES], {"data": data, "model": models})
     progress = is_terminal()
     potential = load_committee(model, committee, device)
     keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}

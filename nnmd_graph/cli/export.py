@@ -13,6 +13,7 @@ from nnmd_graph.calculators.n2p2_write import save_n2p2
 from nnmd_graph.cli.console import print_facts, print_heading, print_line, shown
 from nnmd_graph.cli.options import ModelFile, Overwrite, load_potential
 from nnmd_graph.data.runner import Units
+from nnmd_graph.folders import EXPORT, check_output
 from nnmd_graph.units import energy_factor, length_factor
 
 FORMATS = ("n2p2",)
@@ -39,6 +40,7 @@ def export(
             "with pair_style hdnnp"
         )
     units = Units(length_factor(length_unit), energy_factor(energy_unit))
+    check_output(output, EXPORT)
     if (output / SETTINGS_FILE).exists() and not overwrite:
         raise ValueError(
             f"`output`: expected a new folder, got '{output}' with {SETTINGS_FILE}; replace it "

@@ -9,9 +9,19 @@ import typer
 from ase import Atoms
 
 from nnmd_graph.cli.console import is_terminal, print_facts, print_line, shown
-from nnmd_graph.cli.options import Device, Members, ModelFile, Overwrite, Seed, load_committee
+from nnmd_graph.cli.options import (
+    Device,
+    Members,
+    ModelFile,
+    Overwrite,
+    Seed,
+    load_committee,
+)
 from nnmd_graph.data import read_frames
+from nnmd_graph.folders import check_apart
+from nnmd_graph.models.model_file import model_file
 from nnmd_graph.workflow import MDResult, run_md
+from nnmd_graph.workflow.dynamics import md_files
 
 
 def md(
@@ -55,6 +65,8 @@ def md(
     overwrite: Overwrite = False,
 ) -> None:
     """Run molecular dynamics from a structure, and measure how well it conserves energy."""
+    models = [model_file(path) for path in (model, *(committee or ()))]
+    check_apart(md_files(output).values(), {"start": [start], "model": models})
     potential = load_committee(model, committee, device)
     atoms = _start(start, index, repeat)
     if velocities.lower() == "keep" and atoms.get_momenta().any():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nnmd_graph.files import naming, replacing
 
 COLUMNS = (
     "epoch",
@@ -36,17 +37,14 @@ class CSVLog:
 
     def __init__(self, path: Path, rows: Sequence[Row] = ()) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        with temporary.open("w", newline="") as file:
+        with replacing(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, path)
 
     def write(self, row: Row) -> None:
         """Append one epoch."""
-        with self.path.open("a", newline="") as file:
+        with naming(self.path), self.path.open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS, restval="").writerow(row)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +17,7 @@ from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.models.padding import with_pairs
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.training.callbacks import CSVLog, Row, TrainingProgress
+from nnmd_graph.training.callbacks import Row, TrainingProgress
 from nnmd_graph.training.compiled import CompiledStep
 from nnmd_graph.training.optimization import (
     Schedule,
@@ -36,14 +36,12 @@ from nnmd_graph.training.preparation import (
     widen_ranges,
 )
 from nnmd_graph.training.resume import read_checkpoint, settings_of, write_checkpoint
+from nnmd_graph.training.run_folder import BEST, LAST, MODEL, RunFolder, check_whole
 from nnmd_graph.training.task import check_finite, check_finite_weights, train_epoch, validate
 from nnmd_graph.training.transfer import frozen_parameters, rate_factors, start_from
 
 if TYPE_CHECKING:
     from nnmd_graph.training.trainer import Trainer
-
-LAST = Path("checkpoints") / "last.pt"
-BEST = Path("checkpoints") / "best.pt"
 
 
 @dataclass
@@ -91,6 +89,7 @@ class Run:
         if trainer.output is not None:
             self._settings = settings_of(trainer, potential, self.batch_size, train, val, init)
             if resume:
+                check_whole(trainer.output)
                 checkpoint = read_checkpoint(trainer.output / LAST, self._settings)
         if init is not None and checkpoint is None:
             start_from(potential, init)
@@ -124,6 +123,8 @@ class Run:
             self.average = AveragedModel(potential, multi_avg_fn=average)
         self.at = Progress(best_state=_weights(potential))
         self._saved_at, self._saved_epoch, self._saved_best = time.monotonic(), -1, 0
+        self.folder: RunFolder | None = None
+        self._is_resumed = checkpoint is not None
         if checkpoint is not None:
             self._load(checkpoint)
 
@@ -170,29 +171,39 @@ class Run:
         if val_graphs:
             self.val_loader = DataLoader(val_graphs, self.batch_size, generator=torch.Generator())
 
-    def loop(self) -> None:
-        """Epochs until the end, the limits of the trainer, or Ctrl-C."""
+    def loop(self, begin: Callable[[], None]) -> None:
+        """Epochs until the end, the limits of the trainer, or Ctrl-C.
+
+        Args:
+            begin: Called when the run takes its folder, which may be an earlier run's.
+        """
         trainer = self.trainer
-        # The start, too: it takes the place of an earlier run's checkpoint, and a folder that
-        # cannot be written to shows before the work.
-        self.save()
-        log = None
         if trainer.output is not None:
-            log = CSVLog(trainer.output / "log.csv", self.at.history)
+            # The start, too: a folder that cannot be written to shows before the work.
+            start = None if self._is_resumed else self._state()
+            self.folder = RunFolder(trainer.output, start, begin, self.at.history)
+            self._saved_epoch = self.at.epoch
+        error: BaseException | None = None
         try:
             with TrainingProgress(trainer.max_epochs, trainer.progress) as progress:
                 while not self._is_finished():
                     row = self._epoch()
+                    is_first = self.folder is not None and self.folder.waits
+                    if self.folder is not None:
+                        self.folder.add(row, self.at.history)
                     progress.show(row)
-                    if log is not None:
-                        log.write(row)
-                    if time.monotonic() - self._saved_at >= trainer.checkpoint_seconds:
+                    if is_first or time.monotonic() - self._saved_at >= trainer.checkpoint_seconds:
                         self.save()
             self.save()
+        except BaseException as found:
+            error = found
+            raise
         finally:
             # Also after Ctrl-C or an error: the best epoch so far is kept. last.pt stays that of
             # a whole epoch, so that resuming ends where an unbroken run would.
             self._finish()
+            if self.folder is not None:
+                self.folder.close(error)
 
     def _finish(self) -> None:
         self.potential.load_state_dict(self.at.best_state)
@@ -266,7 +277,13 @@ class Run:
         """Write checkpoints/last.pt, from which a run goes on, and the best model so far."""
         if self.trainer.output is None or self._saved_epoch == self.at.epoch:
             return
-        state: dict[str, Any] = {
+        write_checkpoint(self._state(), self.trainer.output / LAST)
+        self._saved_at, self._saved_epoch = time.monotonic(), self.at.epoch
+        self._save_best()
+
+    def _state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
             "settings": self._settings,
             "precomputed": self.precomputed,
             "element_weights": self._element_weights(),
@@ -276,9 +293,6 @@ class Run:
             "average": None if self.average is None else self.average.state_dict(),
             "progress": vars(self.at),
         }
-        write_checkpoint(state, self.trainer.output / LAST)
-        self._saved_at, self._saved_epoch = time.monotonic(), self.at.epoch
-        self._save_best()
 
     def _element_weights(self) -> dict[int, float] | None:
         """Those that were computed from the training set."""
@@ -288,10 +302,12 @@ class Run:
     def _save_best(self) -> None:
         if self.trainer.output is None or self._saved_best == self.at.best_epoch:
             return
+        if self.folder is not None and self.folder.waits:  # the folder is still an earlier run's
+            return
         best = copy.deepcopy(self.potential)
         best.load_state_dict(self.at.best_state)
         best.save(self.trainer.output / BEST)
-        best.save(self.trainer.output / "model.pt")
+        best.save(self.trainer.output / MODEL)
         self._saved_best = self.at.best_epoch
 
     def _load(self, checkpoint: dict[str, Any]) -> None:

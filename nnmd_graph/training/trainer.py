@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.folders import RUN, check_output, claimed
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import Row
 from nnmd_graph.training.checks import check_arguments, check_data
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.run import Run
+from nnmd_graph.training.run_folder import FILES
 from nnmd_graph.training.transfer import check_architecture, check_parts, load_start
 
 
@@ -127,6 +130,7 @@ class Trainer:
         val: AtomsDataset | None = None,
         *,
         resume: bool = False,
+        begin: Callable[[], None] = lambda: None,
     ) -> list[Row]:
         """Train; the potential ends with the weights of its best epoch, in evaluation mode.
 
@@ -138,6 +142,8 @@ class Trainer:
                 an unbroken run. The model, the data and the settings must be those of the
                 checkpoint; only a larger ``max_epochs``, ``max_seconds`` or ``patience`` prolongs
                 the run.
+            begin: Called when everything is checked and the run takes ``output``, which may hold
+                an earlier run: that stays as it is until the first epoch of this one is done.
 
         Returns:
             One row an epoch, the columns of log.csv.
@@ -145,7 +151,8 @@ class Trainer:
         Raises:
             ValueError: If the data do not fit the potential or the checkpoint, the checkpoint is
                 damaged, ``init`` is of another architecture, or a part that is to be frozen or
-                slowed is not there or has nothing to train.
+                slowed is not there or has nothing to train; if ``output`` holds something else,
+                or another process writes there.
             TypeError: If the potential is no Potential or the data no AtomsDataset.
             DivergedError: If the loss becomes NaN or infinite.
         """
@@ -157,10 +164,16 @@ class Trainer:
         if init is not None:
             check_architecture(potential, init)
         trained = {name: p.requires_grad for name, p in potential.named_parameters()}
+        claim = contextlib.nullcontext() if self.output is None else self._claimed(self.output)
         try:
-            run = Run(self, potential, train, val, init=init, resume=resume)
-            run.loop()
+            with claim:
+                run = Run(self, potential, train, val, init=init, resume=resume)
+                run.loop(begin)
         finally:  # what is frozen is frozen for this training
             for name, p in potential.named_parameters():
                 p.requires_grad_(trained[name])
         return run.at.history
+
+    def _claimed(self, output: Path) -> contextlib.AbstractContextManager[None]:
+        check_output(output, RUN)
+        return claimed(output, FILES)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ase import Atoms
 
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.evaluation.compare import Comparison, Source, compare_potentials
 from nnmd_graph.files import read_json, write_json
+from nnmd_graph.folders import COMPARISON, MARKS, check_apart, check_output, shared
 from nnmd_graph.models import Potential
 from nnmd_graph.training.comparison_config import (
     ComparisonConfig,
@@ -20,6 +23,8 @@ from nnmd_graph.training.comparison_config import (
     read_comparison,
     write_comparison,
 )
+from nnmd_graph.training.config_files import is_written_here
+from nnmd_graph.training.loss import TERMS, EnergyForcesLoss
 from nnmd_graph.training.resume import fingerprint
 from nnmd_graph.workflow.building import Parts, read_parts
 from nnmd_graph.workflow.comparison_measurements import best_run, measure, start_of
@@ -27,12 +32,13 @@ from nnmd_graph.workflow.comparison_report import REPORTS, collect, write_report
 from nnmd_graph.workflow.comparison_runs import (
     Planned,
     check_settings,
+    clear,
     do,
     is_done,
     plan,
+    subset_files,
     write_subsets,
 )
-from nnmd_graph.workflow.training import is_run
 
 SETTINGS, DATA = "comparison.yaml", "data.json"
 
@@ -124,14 +130,35 @@ def run_comparison(
         raise ValueError("`resume`, `overwrite`: expected one of them, got both; choose")
     chosen = _chosen(config, only)
     find_device(config.device)
-    _check_folder(folder, resume, overwrite)
+    _check_folder(config, folder, resume, overwrite)
     # Everything that may be wrong, before the first training and before anything is deleted
     parts = read_parts(config.of_run(chosen[0], config.seeds[0]), progress=progress)
     test = parts[_shown(parts)]
     start = start_of(config.nve, test) if config.nve.steps else None
     planned = plan(config, folder, parts)
-    if overwrite:
-        _delete(folder, None if only is None else chosen)
+    _check_labels(config, parts)
+    with shared(folder, (SETTINGS, DATA, *REPORTS)) as is_alone:
+        if overwrite:
+            if not is_alone:
+                raise ValueError(
+                    f"`overwrite`: expected a comparison that nobody is at, got '{folder}', which "
+                    "another process is writing to; wait until it is done"
+                )
+            _delete(folder, None if only is None else chosen)
+        return _run(config, folder, chosen, planned, parts, test, start, progress, say)
+
+
+def _run(
+    config: ComparisonConfig,
+    folder: Path,
+    chosen: list[str],
+    planned: list[Planned],
+    parts: Parts,
+    test: AtomsDataset,
+    start: Atoms | None,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Comparison:
     _check_data(folder, parts)
     check_settings(planned)
     write_comparison(config, folder / SETTINGS)
@@ -172,13 +199,17 @@ def _chosen(config: ComparisonConfig, only: Sequence[str] | None) -> list[str]:
     return [name for name in names if name in only]
 
 
-def _check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"`output`: expected a folder, got the file '{folder}'; name another one")
-    if is_run(folder):
+def _check_folder(config: ComparisonConfig, folder: Path, resume: bool, overwrite: bool) -> None:
+    check_output(folder, COMPARISON)
+    data, nve = config.data, config.nve.atoms
+    read = {f"data.{part}": getattr(data, part) or () for part in ("train", "val", "test")}
+    written = [folder / name for name in (SETTINGS, DATA, *REPORTS)]
+    check_apart([*written, *subset_files(folder)], read | {"nve.atoms": [nve] if nve else []})
+    marks = [mark for mark in (DATA, *MARKS[COMPARISON]) if (folder / mark).exists()]
+    if marks == [SETTINGS] and not is_written_here(folder / SETTINGS):
         raise ValueError(
-            f"`output`: expected the folder of a comparison, got '{folder}', which holds a training"
-            " run; name another one"
+            f"`output`: expected the folder of a comparison, got '{folder}' with {SETTINGS}, which "
+            "no comparison wrote; name another folder (`output`)"
         )
     if (folder / SETTINGS).exists() and not (resume or overwrite):
         raise ValueError(
@@ -193,16 +224,34 @@ def _shown(parts: Parts) -> str:
 
 
 def _delete(folder: Path, models: list[str] | None) -> None:
-    """Remove a comparison, or some models of it; other files stay."""
-    if models is None:
-        for name in ("runs", "measurements", "data"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in (SETTINGS, DATA, *REPORTS):
-            (folder / name).unlink(missing_ok=True)
-        return
-    for model in models:
-        shutil.rmtree(folder / "runs" / model, ignore_errors=True)
+    """Remove what a comparison wrote, or some models of it; other files stay."""
+    runs = folder / "runs"
+    for model in sorted(path.name for path in runs.glob("*")) if models is None else models:
+        for run in (runs / model).glob("seed-*"):
+            clear(run)
         (folder / "measurements" / f"{model}.json").unlink(missing_ok=True)
+        _remove_if_empty(runs / model)
+    if models is None:
+        for path in (*subset_files(folder), *(folder / n for n in (SETTINGS, DATA, *REPORTS))):
+            path.unlink(missing_ok=True)
+        _remove_if_empty(runs, folder / "measurements", folder / "data")
+
+
+def _remove_if_empty(*folders: Path) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):  # it is not there, or holds something else
+            folder.rmdir()
+
+
+def _check_labels(config: ComparisonConfig, parts: Parts) -> None:
+    """Refuse data that no model could be trained on, before anything is deleted."""
+    loss = EnergyForcesLoss(**config.loss.model_dump())
+    for name, part in parts.items():
+        if not any(loss.wants(term) and part.has(term) for term in TERMS):
+            raise ValueError(
+                f"`data.{name}`: expected labels that the loss asks for, got none of them for "
+                f"{loss!r}; check the energy, forces and stress keys"
+            )
 
 
 def _check_data(folder: Path, parts: Parts) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import math
-import shutil
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +22,14 @@ from nnmd_graph.evaluation.compare import count_parameters, reason
 from nnmd_graph.evaluation.cost import hardware, peak_memory
 from nnmd_graph.evaluation.metrics import Metrics
 from nnmd_graph.files import checksum_of_file, finite, read_json, replacing, write_json
+from nnmd_graph.folders import holding
 from nnmd_graph.training.comparison_config import ComparisonConfig
 from nnmd_graph.training.config import Config, SplitConfig, changes, read_config
+from nnmd_graph.training.run_folder import FILES
 from nnmd_graph.workflow.building import Parts
 from nnmd_graph.workflow.training import train_from_config
 
-RESULT, LOCK = "result.json", ".lock"
+RESULT = "result.json"
 KEYS = ("error", "model", "seed", "num_train", "settings", "peak_memory_mb", "hardware")
 """What every result has."""
 MEASURED = (
@@ -153,6 +153,12 @@ def _file(folder: Path, part: str, size: int | None = None) -> Path:
     return (folder / "data" / f"{name}.traj").absolute()
 
 
+def subset_files(folder: Path) -> list[Path]:
+    """The files of `write_subsets` that are there."""
+    named = re.compile(r"(train-\d+|val|test)\.traj")
+    return [path for path in (folder / "data").glob("*.traj") if named.fullmatch(path.name)]
+
+
 def write_subsets(config: ComparisonConfig, folder: Path, parts: Parts) -> None:
     """Write the smaller training sets, each a part of the next larger one, and val and test.
 
@@ -233,7 +239,7 @@ def do(run: Planned, *, progress: bool = False) -> bool:
     Raises:
         OSError: a file cannot be read or written.
     """
-    with _claimed(run.folder) as is_mine:
+    with holding(run.folder, (*FILES, RESULT)) as is_mine:
         if not is_mine or is_done(run):
             return is_mine
         device = find_device(run.config.device)
@@ -253,7 +259,8 @@ def do(run: Planned, *, progress: bool = False) -> bool:
 
 def _train(run: Planned, progress: bool) -> Result:
     if run.result is not None:  # it failed with other settings, which its checkpoint may not fit
-        _clear(run.folder)
+        clear(run.folder)
+        run.folder.mkdir(parents=True, exist_ok=True)
     trained = train_from_config(run.config, run.folder, resume=True, progress=progress)
     history = trained.history
     key = "val_loss" if "val_loss" in history[0] else "train_loss"
@@ -270,12 +277,13 @@ def _train(run: Planned, progress: bool) -> Result:
     }
 
 
-def _clear(folder: Path) -> None:
-    """Empty the folder of a failed run; the failure goes last, or a killed clearing is half one."""
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == RESULT):
-        if path.is_file() and path.name != LOCK:
-            path.unlink()
+def clear(folder: Path) -> None:
+    """Remove what a run wrote; its result goes last, or a killed clearing is half one."""
+    for name in (*FILES, RESULT):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / "checkpoints", folder):
+        with contextlib.suppress(OSError):  # it is not there, or holds something else
+            path.rmdir()
 
 
 def _errors(metrics: Metrics) -> dict[str, Any]:
@@ -289,19 +297,3 @@ def _settings(run: Planned) -> dict[str, Any]:
         values["training"].pop(name)
     plain: dict[str, Any] = finite(values)
     return plain
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[bool]:
-    """Whether the folder is ours as long as the block lasts; a killed process lets go of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        try:
-            locking = importlib.import_module("fcntl")
-            locking.flock(file, locking.LOCK_EX | locking.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except (ImportError, OSError):  # no such locks on this system: as without them
-            pass
-        yield True

@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from nnmd_graph.calculators import NNMDCalculator
 from nnmd_graph.calculators.results import NotFiniteError
 from nnmd_graph.evaluation import energy_drift
+from nnmd_graph.folders import check_apart, check_writable, work_in
 from nnmd_graph.models import Committee, ExtrapolationError, Potential
+from nnmd_graph.models.model_file import model_file
 from nnmd_graph.progress import track
 from nnmd_graph.units import MEV
 from nnmd_graph.workflow.velocities import CHOICES, start_velocities
@@ -147,7 +149,7 @@ def run_md(
             set, see `NNMDCalculator`.
         max_extrapolations: largest number of them, summed over all steps; None for no limit.
         compile: compile the potential, for long simulations, see `NNMDCalculator`.
-        overwrite: replace files that are there.
+        overwrite: replace files of an earlier simulation.
         progress: show a bar.
 
     Raises:
@@ -158,6 +160,8 @@ def run_md(
     """
     _check(temperature, steps, timestep, ensemble, velocities, log_interval, seed)
     files = _files(output, overwrite)
+    if isinstance(potential, (str, os.PathLike)):
+        check_apart(files.values(), {"potential": [model_file(potential)]})
     random = np.random.RandomState(seed)
     atoms = atoms.copy()
     calculator = NNMDCalculator(
@@ -263,28 +267,56 @@ def _frame_writer(files: dict[str, Path], stack: ExitStack) -> Callable[[Atoms],
     return lambda atoms: ase.io.write(path, atoms, format="extxyz", append=True)
 
 
-def _files(output: str | os.PathLike[str] | None, overwrite: bool) -> dict[str, Path]:
-    if output is None:
-        return {}
+def md_files(output: str | os.PathLike[str]) -> dict[str, Path]:
+    """What a simulation writes, by kind.
+
+    Args:
+        output: name of the trajectory.
+
+    Raises:
+        ValueError: its ending is of no trajectory.
+    """
     path = Path(output)
     if path.suffix not in TRAJECTORIES:
         raise ValueError(
             f"`output`: expected a name that ends in one of {', '.join(TRAJECTORIES)}, got "
             f"'{path}'; write for example md.traj"
         )
-    files = {
+    return {
         "trajectory": path,
         "energies": path.with_suffix(".csv"),
         "plot": path.with_suffix(".png"),
     }
+
+
+def _files(output: str | os.PathLike[str] | None, overwrite: bool) -> dict[str, Path]:
+    if output is None:
+        return {}
+    files = md_files(output)
     there = [str(file) for file in files.values() if file.exists()]
+    is_other = files["trajectory"].exists() or work_in(files["trajectory"].parent)
+    if there and overwrite and is_other and not _is_simulation(files["energies"]):
+        raise ValueError(
+            f"`output`: expected new files, or those of a simulation, got {', '.join(there)}, "
+            "which no simulation wrote; choose another name (`output`)"
+        )
     if there and not overwrite:
         raise ValueError(
             f"`output`: expected new files, got {', '.join(there)}, which exist; replace them "
             "(`overwrite=True`) or choose another name (`output`)"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = files["trajectory"].parent
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     return files
+
+
+def _is_simulation(energies: Path) -> bool:
+    """Whether the table of a simulation is there, which is written before anything else."""
+    if not energies.is_file():
+        return False
+    with energies.open("rb") as file:
+        return file.readline().strip() == ",".join(COLUMNS).encode()
 
 
 def _check(

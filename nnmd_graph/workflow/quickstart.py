@@ -11,6 +11,7 @@ import ase.io
 from ase.build import bulk
 
 from nnmd_graph.files import replacing
+from nnmd_graph.folders import check_output
 from nnmd_graph.workflow.dynamics import MDResult, run_md
 from nnmd_graph.workflow.training import TrainingResult, train_from_config
 
@@ -72,7 +73,9 @@ def run_quickstart(
 
     folder = Path(output)
     data, config, start = (folder / n for n in ("copper.extxyz", "train.yaml", "start.extxyz"))
-    if folder.is_file() or (data.exists() and not overwrite):
+    check_output(folder, "a quickstart")
+    there = [file for file in (data, config, start) if file.exists()]
+    if there and not (overwrite and data in there):
         raise ValueError(
             f"`output`: expected a new folder, got '{folder}', which is there; replace it "
             "(`overwrite=True`) or name another one (`output`)"

@@ -22,6 +22,7 @@ from nnmd_graph.evaluation import (
     write_report,
 )
 from nnmd_graph.files import write_json
+from nnmd_graph.folders import MARKS, RUN, check_apart, check_output, claimed
 from nnmd_graph.models import Potential
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.naming import naming
@@ -35,7 +36,8 @@ from nnmd_graph.training.config import (
     read_config,
     write_config,
 )
-from nnmd_graph.training.config_files import check_settings_file
+from nnmd_graph.training.config_files import check_settings_file, is_written_here
+from nnmd_graph.training.run_folder import FILES, check_whole
 from nnmd_graph.workflow.building import (
     Parts,
     build_potential,
@@ -47,25 +49,13 @@ from nnmd_graph.workflow.building import (
 from nnmd_graph.workflow.choosing import as_chosen, for_species
 from nnmd_graph.workflow.starting import read_start, with_model_of
 
-FILES = (
-    "config.yaml",
-    "model.pt",
-    "log.csv",
-    "metrics.json",
-    "report.html",
-    "parity.png",
-    "errors.png",
-    "learning_curves.png",
-    "checkpoints/last.pt",
-    "checkpoints/best.pt",
-)
-"""What a run writes into its folder."""
+CONFIG = "config.yaml"
 
-MARKS_OF_A_RUN = ("config.yaml", "model.pt", "log.csv", "checkpoints/last.pt")
+MARKS_OF_A_RUN = (CONFIG, "model.pt", "log.csv", "checkpoints/last.pt")
 
 ADVICE = (
-    "put it back as it was, give what is to change as an option (`--max-epochs`), or start anew in "
-    "another folder (`--output`)"
+    "put it back as it was, and give what is to change (`training.max_epochs`) beside it, or start "
+    "anew in another folder (`output`)"
 )
 """For a config.yaml that is not as the run wrote it."""
 
@@ -109,7 +99,8 @@ def train_from_config(
         config: settings; a mapping of them, or a YAML file.
         output: folder of the run.
         resume: go on from the last checkpoint in `output`; where there is none, start.
-        overwrite: start anew in a folder that holds a run; its files are deleted.
+        overwrite: start anew in a folder that holds a run, whose files stay until the first epoch
+            of the new one is done.
         progress: show progress bars.
 
     Returns:
@@ -118,12 +109,22 @@ def train_from_config(
     Raises:
         FileNotFoundError: a file is not there.
         ValueError: a setting or the data are wrong; `output` holds a run and neither `resume` nor
-            `overwrite` is set; `resume` with settings other than those of the run.
+            `overwrite` is set, or something else, or another process writes there; `resume` with
+            settings other than those of the run, or of a run that has lost a file.
         DivergedError: the loss became NaN or infinite.
     """
     config = _as_config(config)
     folder = Path(output)
     _check_folder(folder, config, resume, overwrite)
+    if not folder.is_dir():  # it is made when everything is checked
+        return _train(config, folder, resume, overwrite, progress)
+    with claimed(folder, FILES):
+        return _train(config, folder, resume, overwrite, progress)
+
+
+def _train(
+    config: Config, folder: Path, resume: bool, overwrite: bool, progress: bool
+) -> TrainingResult:
     init = read_start(config, folder)
     whole = with_model_of(config, init)
     trainer = build_trainer(whole, folder, init=init, progress=progress)
@@ -139,12 +140,28 @@ def train_from_config(
         check_data(trainer, potential, parts["train"], parts.get("val"))
         for part in parts.values():
             part.build(progress=progress)
-    if overwrite and not resume:
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
-    write_config(config, folder / "config.yaml")
-    with naming(training_keys(config)):
-        history = trainer.fit(potential, parts["train"], parts.get("val"), resume=resume)
+
+    def begin() -> None:
+        write_config(config, folder / CONFIG)
+
+    with claimed(folder, FILES):
+        _check_folder(folder, config, resume, overwrite)  # who claims late may find another run
+        with naming(training_keys(config)):
+            history = trainer.fit(
+                potential, parts["train"], parts.get("val"), resume=resume, begin=begin
+            )
+        return _finished(folder, config, whole, potential, parts, history, progress)
+
+
+def _finished(
+    folder: Path,
+    config: Config,
+    whole: Config,
+    potential: Potential,
+    parts: Parts,
+    history: list[Row],
+    progress: bool,
+) -> TrainingResult:
     predictions = _predictions(potential, parts, progress)
     metrics = {name: Metrics.of(part) for name, part in predictions.items()}
     facts = _facts(whole, potential, parts, history)
@@ -166,20 +183,42 @@ def _as_config(config: Config | Mapping[str, Any] | str | os.PathLike[str]) -> C
 
 
 def _check_folder(folder: Path, config: Config, resume: bool, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"`output`: expected a folder, got the file '{folder}'; name another one")
-    if not is_run(folder):
+    check_output(folder, RUN)
+    read = {f"data.{part}": getattr(config.data, part) or () for part in ("train", "val", "test")}
+    check_apart([folder / name for name in FILES], read)
+    there = [name for name in MARKS_OF_A_RUN if (folder / name).exists()]
+    if not there:
         return
-    if resume:
-        if (folder / "config.yaml").is_file():
-            check_settings_file(folder / "config.yaml", MAY_CHANGE, advice=ADVICE)
-            old = read_config(folder / "config.yaml")
-            _check_same(old, as_chosen(config, old), folder)
-    elif not overwrite:
+    if not (resume or overwrite):
+        what = f" ({', '.join(there)})" if _is_foreign(folder) else ""
         raise ValueError(
-            f"`output`: expected a new folder, got '{folder}', which holds a run; go on with it "
-            "(`resume=True`), replace it (`overwrite=True`), or name another folder (`output`)"
+            f"`output`: expected a new folder, got '{folder}', which holds a run{what}; go on with "
+            "it (`resume=True`), replace it (`overwrite=True`), or name another folder (`output`)"
         )
+    if _is_foreign(folder):
+        raise ValueError(
+            f"`output`: expected the folder of a run, got '{folder}' with {', '.join(there)}, "
+            "which no run wrote; name another folder (`output`)"
+        )
+    if not resume:
+        return
+    check_whole(folder)
+    if not (folder / CONFIG).is_file():
+        raise ValueError(
+            f"`resume`: expected a whole run, got '{folder}' without {CONFIG}; put that file back, "
+            "start anew (`overwrite=True`), or name another folder (`output`)"
+        )
+    check_settings_file(folder / CONFIG, MAY_CHANGE, advice=ADVICE)
+    old = read_config(folder / CONFIG)
+    _check_same(old, as_chosen(config, old), folder)
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Whether config.yaml or model.pt are there, but nothing by which a run would be known."""
+    if any((folder / name).exists() for name in MARKS[RUN]):
+        return False
+    config = folder / CONFIG
+    return (folder / "model.pt").exists() or not is_written_here(config)
 
 
 def _check_same(old: Config, new: Config, folder: Path) -> None:

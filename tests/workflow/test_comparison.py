@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,12 @@ import yaml
 import nnmd_graph as ng
 from nnmd_graph.evaluation import evaluate
 from nnmd_graph.files import read_json, write_json
+from nnmd_graph.folders import claimed
 from nnmd_graph.training.comparison_config import parse_comparison
 from nnmd_graph.training.config import read_config
 from nnmd_graph.workflow import train_from_config
 from nnmd_graph.workflow.building import read_parts
-from nnmd_graph.workflow.comparison_runs import _claimed, plan, subset_sizes
+from nnmd_graph.workflow.comparison_runs import plan, subset_sizes
 
 from .conftest import SMALL, copper
 
@@ -272,8 +275,7 @@ def test_two_may_share_the_work(done: Done, tmp_path: Path) -> None:
 def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
     values = settings(tmp_path / "data", seeds=[0], nve=None)
     out, said = tmp_path / "out", list[str]()
-    with _claimed(out / "runs" / "bpnn" / "seed-0") as is_mine:
-        assert is_mine
+    with held_elsewhere(out / "runs" / "bpnn" / "seed-0"):
         table = ng.compare(values, output=out, say=said.append)
     assert "  another process is at it" in said
     assert table["bpnn"]["error"] == "not finished" and table["schnet"]["error"] is None
@@ -288,6 +290,82 @@ def test_more_seeds_and_models_may_come_later(tmp_path: Path) -> None:
     table = ng.compare(values | {"seeds": [1, 0]}, output=tmp_path / "out", resume=True)
     assert [row["num_seeds"] for row in table.rows] == [2, 2]
     assert (tmp_path / "out/runs/bpnn/seed-0/result.json").stat().st_mtime_ns == before
+
+
+@contextmanager
+def held_elsewhere(folder: Path) -> Iterator[None]:
+    """Hold a folder in another thread."""
+    ready, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with claimed(folder):
+            ready.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_what_another_process_is_at_is_not_overwritten(done: Done) -> None:
+    values, folder = done
+    before = times(folder)
+    with (
+        held_elsewhere(folder),
+        pytest.raises(ValueError, match=r"`overwrite`: .* which another process is writing to"),
+    ):
+        ng.compare(values, output=folder, overwrite=True)
+    assert times(folder) == before
+
+
+@pytest.mark.parametrize("wrong", ["unlabelled", "missing"])
+def test_data_that_cannot_be_trained_on_cost_nothing(
+    done: Done, tmp_path: Path, wrong: str
+) -> None:
+    values, folder = done
+    frames = copper()
+    for atoms in frames:
+        atoms.calc = None
+    if wrong == "unlabelled":
+        ase.io.write(tmp_path / "wrong.extxyz", frames)
+    before = times(folder)
+    data = {"train": str(tmp_path / "wrong.extxyz")}
+    with pytest.raises((ValueError, FileNotFoundError), match=r"data\.train|wrong\.extxyz"):
+        ng.compare(values | {"data": data}, output=folder, overwrite=True)
+    assert times(folder) == before
+
+
+def test_overwriting_leaves_what_the_comparison_did_not_write(tmp_path: Path) -> None:
+    """Above all a folder `data`, which may be the user's own."""
+    out = tmp_path / "out"
+    values = settings(out, seeds=[0], nve=None)
+    del values["models"]["schnet"]
+    (out / "data").mkdir()
+    (out / "copper.extxyz").rename(out / "data" / "copper.extxyz")
+    values["data"]["train"] = str(out / "data" / "copper.extxyz")
+    ng.compare(values, output=out)
+    (out / "runs" / "bpnn" / "notes.txt").write_text("mine")
+    ng.compare(values, output=out, overwrite=True)
+    assert (out / "data" / "copper.extxyz").is_file()
+    assert (out / "runs" / "bpnn" / "notes.txt").read_text() == "mine"
+    values["data"]["train"] = str(out / "data" / "train-5.traj")
+    ase.io.write(out / "data" / "train-5.traj", copper())
+    with pytest.raises(ValueError, match=r"`output`: .* which is the `data.train`"):
+        ng.compare(values, output=out, overwrite=True)
+
+
+def test_settings_of_the_user_are_not_taken_for_a_comparison(tmp_path: Path) -> None:
+    values = settings(tmp_path)
+    (tmp_path / "comparison.yaml").write_text(yaml.safe_dump(values))
+    for given in ({"overwrite": True}, {"resume": True}, {}):
+        with pytest.raises(ValueError, match=r"comparison.yaml, which no comparison wrote"):
+            ng.compare(tmp_path / "comparison.yaml", output=tmp_path, **given)
+    assert yaml.safe_load((tmp_path / "comparison.yaml").read_text()) == values
 
 
 def start(folder: Path, output: str) -> "subprocess.Popen[str]":
@@ -334,7 +412,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_the_same(
         process.communicate()
     ng.compare(values, output=out, resume=True)
     assert without_times(report(out)) == without_times(report(folder))
-    assert not [path for path in out.rglob(".*") if path.is_file() and path.name != ".lock"]
+    assert not [path for path in out.rglob(".*") if path.is_file()]
 
 
 # --------------------------------------------------------------------------------------- folders

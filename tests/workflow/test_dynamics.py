@@ -113,6 +113,30 @@ def test_files_that_are_there_are_not_replaced(
     assert len(ase.io.read(tmp_path / "md.extxyz", ":")) == 2
 
 
+@pytest.mark.parametrize("name", ["md.extxyz", "log.traj", "report.traj", "parity.traj"])
+def test_files_of_something_else_stay_even_with_overwrite(
+    potential: Potential, atoms: Atoms, tmp_path: Path, name: str
+) -> None:
+    """Labelled structures, which have no table of energies beside them, and files of runs."""
+    ase.io.write(tmp_path / "md.extxyz", atoms)
+    for file in ("log.csv", "report.csv", "parity.png"):
+        (tmp_path / file).write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"`output`: expected .* which no simulation wrote"):
+        run_md(potential, atoms, steps=2, output=tmp_path / name, overwrite=True)
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_simulation_is_not_written_over_its_model(
+    potential: Potential, atoms: Atoms, tmp_path: Path
+) -> None:
+    potential.save(tmp_path / "md.png")
+    (tmp_path / "md.csv").write_text(",".join(COLUMNS))
+    with pytest.raises(ValueError, match=r"`output`: .*md.png', which is the `potential`"):
+        run_md(tmp_path / "md.png", atoms, steps=2, output=tmp_path / "md.traj", overwrite=True)
+    Potential.load(tmp_path / "md.png")
+
+
 def test_a_blow_up_is_an_error_and_what_came_before_is_kept(
     potential: Potential, atoms: Atoms, tmp_path: Path
 ) -> None:
