@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from nnmd_graph.models.checkpoint import FORMAT_VERSION
 from nnmd_graph.training.config import parse_config
 from nnmd_graph.workflow import describe_data, describe_model
 from nnmd_graph.workflow.building import build_potential
@@ -27,7 +28,7 @@ def test_a_model(tmp_path: Path, settings: Callable[..., dict[str, Any]]) -> Non
     assert facts["functions"] == "7 (4 G2, 3 G5)"
     assert facts["parameters"] == str(2 * (7 * 6 + 6 + 6 + 1))
     assert facts["dtype"] == "float32"
-    assert facts["format version"] == "2"
+    assert facts["format version"] == str(FORMAT_VERSION)
     assert facts["isolated atoms"] == "O -1.5000 eV, Cu 2.0000 eV"
     assert facts["hidden channels"].startswith("6")
 
