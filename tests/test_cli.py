@@ -321,7 +321,7 @@ WRONG_DATA: list[tuple[Callable[[], None], str]] = [
     (atoms_on_top, "expected atoms at least 0.001 Å apart, got atoms 0 and 1"),
     (no_volume, "`cell`: expected vectors that span a volume in the periodic directions"),
     (wrong_shape, "`forces`: expected shape [N, 3], got [4, 2]"),
-    (truncated, "the file ends after 2 of the frame's 4 atoms"),
+    (truncated, "2 of the frame's 4 atoms at frame 11; repair the file"),
     (empty, "expected structures, got the empty file"),
     (one_frame, "`data.split.val`: expected at least one frame"),
 ]

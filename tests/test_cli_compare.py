@@ -87,7 +87,7 @@ def test_it_prints_a_table_and_goes_on_without_a_config() -> None:
     output = run("--output", "out", "--resume")
     assert "1 of 2 trainings are done already" in output
     assert "Training 1 of 1: large" in output and "not finished" not in output
-    assert "`output`: expected a new folder" in run("compare.yaml", "-o", "out", status=2)
+    assert "`--output`: expected a new folder" in run("compare.yaml", "-o", "out", status=2)
     output = run("compare.yaml", "-o", "out", "--overwrite", "--only", "large,small")
     assert "Training 2 of 2" in output
 

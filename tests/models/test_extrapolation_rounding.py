@@ -60,8 +60,9 @@ def test_training_atoms_are_inside_in_any_precision(
 
 
 def test_precision_is_that_of_the_positions_whatever_their_type() -> None:
-    near, far = (graphs(torch.float32, r)[0] for r in (0.0, 50.0))
-    cast = near.clone()
+    near = graphs(torch.float32)[0]
+    cast, far = near.clone(), near.clone()  # a graph of Atoms would be placed near the origin
+    far.pos = near.pos + 50.0
     cast.pos, cast.cell = near.pos.double(), near.cell.double()
     assert torch.equal(rounding(cast), rounding(near))
     assert float(rounding(far).min()) > float(rounding(near).max()) > ROUNDING[torch.float64]
