@@ -23,6 +23,11 @@ HEAD = """\
 `nnmd-graph train config.yaml` reads these settings from a YAML file; what is not there has its
 default. An unknown key is an error that says which one was probably meant. Names of files count
 from the folder of the config file. The folder of a run holds all its settings in `config.yaml`.
+`--set key=value` on the command line changes one: `--set training.batch_size=8`.
+
+`nnmd-graph schema > schema.json` writes a JSON schema (`--comparison`: that of comparisons), with
+which editors complete and check configs that begin with
+`# yaml-language-server: $schema=schema.json`.
 """
 
 SHORTEST = """\

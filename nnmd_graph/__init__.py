@@ -9,38 +9,47 @@ ng.Trainer(max_epochs=200, seed=0).fit(potential, train, val)
 print(ng.evaluate(potential, test))
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-from nnmd_graph.calculators.ase import NNMDCalculator
-from nnmd_graph.calculators.n2p2 import load_n2p2
-from nnmd_graph.calculators.n2p2_write import save_n2p2
-from nnmd_graph.data.dataset import AtomsDataset
-from nnmd_graph.data.runner import read_runner, write_runner
-from nnmd_graph.evaluation.evaluate import evaluate
-from nnmd_graph.graph.atomic_graph import AtomicGraph
-from nnmd_graph.graph.neighbors import radius_graph
-from nnmd_graph.models.committee import Committee
-from nnmd_graph.models.energy_model import BPNN, EnergyModel
-from nnmd_graph.models.gcnn import GCNN
-from nnmd_graph.models.potential import Potential
-from nnmd_graph.representations.acsf import ACSF
-from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
-from nnmd_graph.representations.polynomial_functions import (
-    PolynomialNarrow,
-    PolynomialRadial,
-    PolynomialWide,
-)
-from nnmd_graph.representations.selection import select_functions
-from nnmd_graph.representations.stacked import stack
-from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5, SymmetryFunction
-from nnmd_graph.training.loss import EnergyForcesLoss
-from nnmd_graph.training.trainer import Trainer
-from nnmd_graph.workflow.comparison import compare
+from nnmd_graph.lazy import lazy_names
 
-try:
-    __version__ = version("nnmd-graph")
-except PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "0.0.0"
+if TYPE_CHECKING:
+    from nnmd_graph.calculators.ase import NNMDCalculator
+    from nnmd_graph.calculators.n2p2 import load_n2p2
+    from nnmd_graph.calculators.n2p2_write import save_n2p2
+    from nnmd_graph.data.dataset import AtomsDataset
+    from nnmd_graph.data.runner import read_runner, write_runner
+    from nnmd_graph.evaluation.evaluate import evaluate
+    from nnmd_graph.graph.atomic_graph import AtomicGraph
+    from nnmd_graph.graph.neighbors import radius_graph
+    from nnmd_graph.models.committee import Committee
+    from nnmd_graph.models.energy_model import BPNN, EnergyModel
+    from nnmd_graph.models.gcnn import GCNN
+    from nnmd_graph.models.potential import Potential
+    from nnmd_graph.representations.acsf import ACSF
+    from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
+    from nnmd_graph.representations.polynomial_functions import (
+        PolynomialNarrow,
+        PolynomialRadial,
+        PolynomialWide,
+    )
+    from nnmd_graph.representations.selection import select_functions
+    from nnmd_graph.representations.stacked import stack
+    from nnmd_graph.representations.symmetry_functions import (
+        G1,
+        G2,
+        G3,
+        G4,
+        G5,
+        SymmetryFunction,
+    )
+    from nnmd_graph.training.callbacks import Callback
+    from nnmd_graph.training.loss import EnergyForcesLoss
+    from nnmd_graph.training.trainer import Trainer
+    from nnmd_graph.versions import __version__ as __version__
+    from nnmd_graph.workflow.comparison import compare
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "ACSF",
@@ -53,6 +62,7 @@ __all__ = [
     "GCNN",
     "AtomicGraph",
     "AtomsDataset",
+    "Callback",
     "Committee",
     "EmbeddedACSF",
     "EnergyForcesLoss",

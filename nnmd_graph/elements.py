@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
-
-import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Any
 
 from nnmd_graph.errors import did_you_mean
 
-LARGEST = len(chemical_symbols) - 1
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+# ASE and NumPy are imported where they are needed: configs are checked, and help printed, without.
+
+LARGEST = 118
 """Atomic number of the last element that has a name, oganesson."""
 
 
@@ -26,6 +27,8 @@ def atomic_number(element: Any, argument: str | None = "species") -> int:
         ValueError: there is no such element; a dummy atom (X, 0) is none.
         TypeError: `element` is neither a str nor a whole number.
     """
+    from ase.data import atomic_numbers, chemical_symbols
+
     about = "" if argument is None else f"`{argument}`: "
     advice = "" if argument is None else "; write for example 'Cu' or 29"
     if isinstance(element, str):
@@ -35,7 +38,7 @@ def atomic_number(element: Any, argument: str | None = "species") -> int:
         hint = did_you_mean(element.strip().capitalize(), chemical_symbols[1:])
         raise ValueError(f"{about}expected the symbol of an element, got {element!r}{hint}{advice}")
     try:
-        if isinstance(element, (bool, np.bool_)):
+        if isinstance(element, bool) or type(element).__name__ in ("bool_", "bool"):
             raise TypeError
         z = operator.index(element)
     except TypeError:
@@ -48,6 +51,8 @@ def atomic_number(element: Any, argument: str | None = "species") -> int:
 
 def symbol(z: int) -> str:
     """Give the symbol of an element; of a number that is none, "X" for 0 and the number."""
+    from ase.data import chemical_symbols
+
     return chemical_symbols[z] if 0 <= z <= LARGEST else f"Z = {z}"
 
 
@@ -61,6 +66,8 @@ def check_atomic_numbers(numbers: ArrayLike) -> None:
         ValueError: a number is below 1 (the dummy atom X is 0) or above 118; the message names
             the first such atom.
     """
+    import numpy as np
+
     array = np.asarray(numbers)
     bad = np.flatnonzero((array < 1) | (array > LARGEST))
     if len(bad):

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+class MessageError(RuntimeError):
+    """An error of a computation whose message is all that a user needs."""
+
+
 def did_you_mean(name: object, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Hint at the closest of some names, to be appended to a message; empty if none is close.
 

@@ -1,17 +1,138 @@
-"""A progress bar for loops that turn out to be slow."""
+"""How far a slow loop is: a bar on a terminal, a line every ten seconds in a log."""
 
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from operator import length_hint
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 DELAY = 2.0
 """Seconds that a loop may take before its bar appears."""
 
+INTERVAL = 10.0
+"""Seconds between two lines, where there is no terminal."""
+
+NARROW = 100
+"""Columns of a terminal below which bars are short."""
+
 Item = TypeVar("Item")
+
+
+class Screen(Console):
+    """A console that nobody needs to look at: when its reader is gone, the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Write into the void from now on."""
+        self.quiet = True
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+class Meter:
+    """Shows how far something is, on the standard error.
+
+    On a terminal (and in a notebook) it is a bar with the time left; in the log of a batch system a
+    line every ten seconds, with the time left and the memory.
+
+    Args:
+        description: stands at the left: "building graphs".
+        total: number of steps; None: unknown.
+        enabled: False shows nothing.
+        delay: seconds before the bar appears.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        total: int | None,
+        *,
+        enabled: bool = True,
+        delay: float = DELAY,
+    ) -> None:
+        self.description, self.total, self.delay = description, total, delay
+        self.enabled = enabled
+        self.console = Screen(stderr=True)  # its own: a bar that is on the screen already stays
+        self.has_bar = self.console.is_terminal or self.console.is_jupyter
+        self._bar: Progress | None = None
+        self._start = self._shown = time.monotonic()
+        self._first: int | None = None
+
+    def __enter__(self) -> Meter:
+        if self.delay <= 0.0 and self.enabled and self.has_bar:
+            self._make_bar(0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, done: int, note: str = "", *, now: bool = False, left: float = 0.0) -> None:
+        """Tell how much is done.
+
+        Args:
+            done: number of finished steps.
+            note: what else to say, a few words.
+            now: write the line, even if the last one is not ten seconds old.
+            left: seconds that are left; 0: as the steps until now tell.
+        """
+        if not self.enabled:
+            return
+        if self._first is None:
+            self._first = max(0, done - 1)  # a resumed job has not done these now
+        if self.has_bar:
+            if self._bar is None and time.monotonic() - self._start >= self.delay:
+                self._make_bar(done)
+            if self._bar is not None:
+                self._bar.update(self._bar.task_ids[0], completed=done, note=note)
+        elif now or time.monotonic() - self._shown >= INTERVAL:
+            self._shown = time.monotonic()
+            self.console.print(
+                self._line(done, note, left), soft_wrap=True, markup=False, highlight=False
+            )
+
+    def _line(self, done: int, note: str, left: float) -> str:
+        elapsed = time.monotonic() - self._start
+        steps = done - (self._first or 0)
+        of = f"{done}/{self.total}" if self.total else f"{done}"
+        times = [duration(elapsed)]
+        if self.total and done < self.total and steps > 0:
+            left = left or elapsed / steps * (self.total - done)
+            times.append(f"{duration(left)} left")
+        parts = [f"{self.description} {of}", note, ", ".join([*times, *memory()])]
+        return "  ".join(part for part in parts if part)
+
+    def _make_bar(self, done: int) -> None:
+        from rich.progress import (  # costs a tenth of a second, and most loops are fast
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.table import Column
+
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # gives way to the time left
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=10 if self.console.width < NARROW else 30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", table_column=rest, markup=False),
+            console=self.console,
+            transient=self.delay > 0.0,
+            expand=True,
+        )
+        self._bar.start()
+        self._bar.add_task(self.description, total=self.total, completed=done, note="")
 
 
 def track(
@@ -22,41 +143,62 @@ def track(
     enabled: bool = True,
     delay: float = DELAY,
 ) -> Iterator[Item]:
-    """Pass the items on, with a bar on the standard error once `delay` seconds have gone by.
+    """Pass the items on, and show how far they are if it takes long, see `Meter`.
 
     Args:
         items: what to loop over.
         description: stands left of the bar, e.g. "building graphs".
         total: number of items; default: their length, if they have one.
-        enabled: False passes the items on and shows nothing; so does an output that is no terminal.
+        enabled: False passes the items on and shows nothing.
         delay: seconds before the bar appears.
 
     Yields:
         The items.
     """
-    console = Console(stderr=True)  # its own: a bar that is already on the screen stays as it is
-    if not (enabled and (console.is_terminal or console.is_jupyter)):
+    if not enabled:
         yield from items
         return
     total = total if total is not None else length_hint(items, 0) or None
-    start = time.monotonic()
-    bar: Progress | None = None
-    try:
+    with Meter(description, total, delay=max(delay, 1e-9)) as meter:
         for done, item in enumerate(items):
-            if bar is not None:
-                bar.update(bar.task_ids[0], completed=done)
-            elif time.monotonic() - start >= delay:
-                bar = Progress(
-                    TextColumn("{task.description}"),
-                    BarColumn(),
-                    MofNCompleteColumn(),
-                    TimeRemainingColumn(),
-                    console=console,
-                    transient=True,
-                )
-                bar.start()
-                bar.add_task(description, total=total, completed=done)
+            meter.show(done)
             yield item
-    finally:
-        if bar is not None:
-            bar.stop()
+
+
+def say(*lines: str) -> None:
+    """Write lines on the standard error, for whoever watches the job."""
+    screen = Screen(stderr=True)
+    for line in lines:
+        screen.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 12 s, 7 min, 3 h 20 min."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def memory() -> list[str]:
+    """Largest memory of this process until now, and that of torch's tensors on the GPU."""
+    found = []
+    try:
+        import resource
+    except ImportError:  # another system
+        pass
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        found.append(size(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit))
+    torch = sys.modules.get("torch")  # where nobody needed it, no GPU is in use
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        found.append(f"{size(torch.cuda.max_memory_allocated())} on the GPU")
+    return found
+
+
+def size(num_bytes: float) -> str:
+    """A number of bytes in words: 310 MB, 2.1 GB."""
+    return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"

@@ -94,7 +94,7 @@ def quick_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     for name in ("parity", "error_histogram", "learning_curves"):
         monkeypatch.setattr(f"nnmd_graph.workflow.training.{name}", draw)
     for name in ("parity", "error_histogram"):
-        monkeypatch.setattr(f"nnmd_graph.cli.evaluate.{name}", draw)
+        monkeypatch.setattr(f"nnmd_graph.evaluation.plots.{name}", draw)
     monkeypatch.setattr("nnmd_graph.workflow.dynamics.energy_drift", draw)
 
 

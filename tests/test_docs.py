@@ -214,6 +214,15 @@ def no_finite_force() -> None:
     atoms.get_forces()
 
 
+def failing_callback() -> None:
+    class Plot(ng.Callback):
+        def on_epoch(self, row: dict[str, float]) -> None:
+            raise RuntimeError("no screen")
+
+    trainer = ng.Trainer(max_epochs=1, device="cpu", callbacks=[Plot()])
+    trainer.fit(copper_potential(), labelled(4, energy=0.0, forces=np.zeros((4, 3))))
+
+
 PROVOKED: dict[str, Callable[[], object]] = {
     "an empty data set": lambda: ng.AtomsDataset([], 3.0),
     "a file that is not there": lambda: ng.AtomsDataset.read("li.xyz", 3.0),
@@ -253,6 +262,7 @@ PROVOKED: dict[str, Callable[[], object]] = {
         copper_potential().extrapolation(ng.AtomicGraph.from_atoms(copper(), 3.0))
     ),
     "a damaged or foreign model file": foreign_file,
+    "a callback that fails": failing_callback,
     "ase.Atoms where a graph is expected": lambda: copper_potential()(copper()),
     "an energy or a force that is not finite": no_finite_force,
     "stress of a molecule": stress_of_a_molecule,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import warnings
 from typing import Annotated, Any
 
@@ -12,25 +14,14 @@ from nnmd_graph.cli.compare import compare
 from nnmd_graph.cli.console import print_error, print_line, print_warning
 from nnmd_graph.cli.evaluate import evaluate
 from nnmd_graph.cli.export import export
+from nnmd_graph.cli.failures import INTERRUPTED, explain
 from nnmd_graph.cli.info import info
 from nnmd_graph.cli.md import md
 from nnmd_graph.cli.names import Command
 from nnmd_graph.cli.quickstart import quickstart
+from nnmd_graph.cli.schema import schema
 from nnmd_graph.cli.train import train
-from nnmd_graph.evaluation.report import versions
-from nnmd_graph.models import ExtrapolationError
 from nnmd_graph.naming import renamed
-from nnmd_graph.training.task import DivergedError
-from nnmd_graph.workflow import UnstableError
-
-WRONG_INPUT = 2
-INTERRUPTED = 130
-
-EXPECTED = (
-    *(ValueError, TypeError, OSError, ImportError),
-    *(DivergedError, UnstableError, ExtrapolationError),
-)
-"""Errors whose message is all that a user needs."""
 
 
 class _Group(TyperGroup):
@@ -50,11 +41,14 @@ class _Group(TyperGroup):
             except KeyboardInterrupt:
                 print_line("Interrupted.")
                 raise typer.Exit(INTERRUPTED) from None
-            except EXPECTED as error:
-                if ctx.params.get("traceback"):
+            except Exception as error:
+                # What has a status of its own is the command line's: usage, --version, Exit
+                is_own = isinstance(error, typer.Abort) or hasattr(error, "exit_code")
+                if is_own or ctx.params.get("traceback"):
                     raise
-                print_error(str(error) or type(error).__name__)
-                raise typer.Exit(WRONG_INPUT) from None
+                message, status = explain(error)
+                print_error(message)
+                raise typer.Exit(status) from None
 
 
 app = typer.Typer(
@@ -69,6 +63,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from nnmd_graph.versions import versions
+
         for name, version in versions().items():
             print_line(f"{name} {version}")
         raise typer.Exit
@@ -95,10 +91,14 @@ def _options(
     """
 
 
-for command in (quickstart, train, evaluate, compare, md, export, info):
+for command in (quickstart, train, evaluate, compare, md, export, info, schema):
     app.command(cls=Command)(command)
 
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without "Å" gets a question mark in its place, not an error
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     app(prog_name="nnmd-graph")

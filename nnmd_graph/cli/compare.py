@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nnmd_graph.cli.console import is_terminal, print_facts, print_line, shown
-from nnmd_graph.cli.options import Overwrite
-from nnmd_graph.training.config_files import check_settings_file
-from nnmd_graph.workflow import comparison
+from nnmd_graph.cli.console import print_facts, print_interrupted, print_line, shown
+from nnmd_graph.cli.options import Overwrite, Settings
 
 
 def compare(
@@ -37,14 +36,19 @@ def compare(
     ] = False,
     overwrite: Overwrite = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = None,
+    settings: Settings = None,
 ) -> None:
     """Train several models under one protocol, and report accuracy beside cost.
 
     Every model is trained with every seed on the same data, with the same loss and budget. The
     folder then holds report.html, report.json, report.csv, and the runs in runs/.
     """
+    from nnmd_graph.training.comparison_config import SETTINGS, ComparisonConfig, read_comparison
+    from nnmd_graph.training.config_files import check_settings_file
+    from nnmd_graph.training.overrides import parse_overrides
+
     names = [name for names in only or () for name in names.split(",")]
-    saved = output / comparison.SETTINGS
+    saved = output / SETTINGS
     if config is None and not (resume and saved.is_file()):
         raise ValueError(
             "`config`: expected the settings of a comparison, got none; write for example "
@@ -55,21 +59,26 @@ def compare(
         check_settings_file(
             saved, advice="put it back as it was, or give settings of your own: compare.yaml"
         )
+    changed = parse_overrides(settings or (), ComparisonConfig)
+    chosen = read_comparison(saved if config is None else config, changed)
+    from nnmd_graph.workflow import comparison
+
+    start = time.time()
     try:
         table = comparison.compare(
-            saved if config is None else config,
+            chosen,
             output=output,
             only=names or None,
             resume=resume,
             overwrite=overwrite,
             device=device,
-            progress=is_terminal(),
+            progress=True,
             say=print_line,
         )
     except KeyboardInterrupt:
         rest = f" --only {','.join(names)}" if names else ""
-        print_line("\nInterrupted. Go on where it stopped with:")
-        print_line(f"  nnmd-graph compare --output {shlex.quote(shown(output))} --resume{rest}")
+        command = f"nnmd-graph compare --output {shlex.quote(shown(output))} --resume{rest}"
+        print_interrupted(command, saved, start=start, resume=resume)
         raise typer.Exit(130) from None
     print_line()
     print_line(str(table))

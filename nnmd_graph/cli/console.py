@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nnmd_graph.evaluation import Metrics
-from nnmd_graph.evaluation.metrics import UNITS, number
+from nnmd_graph.progress import Screen
+
+if TYPE_CHECKING:
+    from nnmd_graph.evaluation import Metrics
 
 
 def _console(*, stderr: bool = False) -> Console:
     # Made anew each time: the streams may have been exchanged since (tests, notebooks)
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return Screen(stderr=stderr, highlight=False, soft_wrap=False)
 
 
 def print_error(message: str) -> None:
@@ -35,6 +37,11 @@ def print_warning(message: str) -> None:
 def print_line(message: str = "") -> None:
     """Print a line."""
     _console().print(Text(message), soft_wrap=True)
+
+
+def print_text(text: str) -> None:
+    """Print lines as they are, for other programs to read."""
+    _console().out(text, highlight=False)
 
 
 def print_heading(message: str) -> None:
@@ -55,6 +62,8 @@ def print_facts(facts: Mapping[str, object], title: str = "") -> None:
 
 def print_metrics(metrics: Mapping[str, Metrics], title: str = "") -> None:
     """Print errors, one data set a row."""
+    from nnmd_graph.evaluation.metrics import UNITS
+
     kinds = [kind for kind in UNITS if any(f"{kind}_mae" in part for part in metrics.values())]
     table = _table(title)
     table.add_column("MAE / RMSE")
@@ -68,6 +77,8 @@ def print_metrics(metrics: Mapping[str, Metrics], title: str = "") -> None:
 
 
 def _errors(metrics: Metrics, kind: str) -> str:
+    from nnmd_graph.evaluation.metrics import number
+
     if f"{kind}_mae" not in metrics:
         return "-"
     return f"{number(metrics[f'{kind}_mae'])} / {number(metrics[f'{kind}_rmse'])}"
@@ -75,6 +86,8 @@ def _errors(metrics: Metrics, kind: str) -> str:
 
 def print_elements(metrics: Metrics) -> None:
     """Print the force errors of each element, where there are several."""
+    from nnmd_graph.evaluation.metrics import UNITS, number
+
     mae, rmse = (metrics.get(f"forces_{m}_per_element", {}) for m in ("mae", "rmse"))
     if len(mae) < 2:
         return
@@ -93,9 +106,20 @@ def print_commands(commands: Mapping[str, str]) -> None:
         _console().print(text, soft_wrap=True)
 
 
-def is_terminal() -> bool:
-    """Whether somebody is looking: bars are for people."""
-    return sys.stdout.isatty()
+def print_interrupted(command: str, checkpoint: Path, *, start: float, resume: bool) -> None:
+    """Say how to go on after Ctrl-C, if there is something to go on from.
+
+    Args:
+        command: goes on.
+        checkpoint: the file that it needs.
+        start: time at which this job began, s: an older file is another job's.
+        resume: whether this job goes on with what was there.
+    """
+    if checkpoint.is_file() and (resume or checkpoint.stat().st_mtime >= start):
+        print_line("\nInterrupted. Go on where it stopped with:")
+        print_line(f"  {command}")
+    else:
+        print_line("\nInterrupted before anything was done that one could go on with; start anew.")
 
 
 def shown(path: Path) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from nnmd_graph.cli.console import (
-    is_terminal,
     print_elements,
     print_facts,
     print_line,
@@ -23,14 +22,10 @@ from nnmd_graph.cli.options import (
     ModelFile,
     Overwrite,
     StressKey,
-    load_committee,
-    read_dataset,
 )
-from nnmd_graph.evaluation import Metrics, error_histogram, parity, predict, write_report
-from nnmd_graph.folders import EVALUATION, check_apart, check_output
-from nnmd_graph.models.model_file import model_file
 
-FILES = ("metrics.json", "predictions.extxyz", "parity.png", "errors.png", "report.html")
+PLOTS = ("parity.png", "errors.png")
+FILES = ("metrics.json", "predictions.extxyz", *PLOTS, "report.html")
 
 
 def evaluate(
@@ -58,17 +53,19 @@ def evaluate(
             f"`output`: expected a new folder, got '{output}' with {', '.join(there)}; replace "
             "them (`--overwrite`) or name another folder (`--output`)"
         )
+    from nnmd_graph.cli.loading import load_committee, read_dataset
+    from nnmd_graph.evaluation import Metrics, predict, write_report
+    from nnmd_graph.folders import EVALUATION, check_apart, check_output
+    from nnmd_graph.models.model_file import model_file
+
     if output is not None:
         check_output(output, EVALUATION)
         models = [model_file(path) for path in (model, *(committee or ()))]
         check_apart([output / name for name in FILES], {"data": data, "model": models})
-    progress = is_terminal()
     potential = load_committee(model, committee, device)
     keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
-    dataset = read_dataset(data, potential, keys, progress)
-    predictions = predict(
-        potential, dataset, batch_size=batch_size, progress=progress, groups=groups
-    )
+    dataset = read_dataset(data, potential, keys)
+    predictions = predict(potential, dataset, batch_size=batch_size, progress=True, groups=groups)
     metrics = Metrics.of(predictions)
     print_metrics({"all": metrics} | metrics.get("groups", {}))
     print_elements(metrics)
@@ -77,15 +74,20 @@ def evaluate(
         return
     metrics.write(output / "metrics.json")
     predictions.write(output / "predictions.extxyz", dataset.frames)
-    parity(predictions, output / "parity.png")
-    error_histogram(predictions, output / "errors.png")
+    from nnmd_graph.evaluation.plots import error_histogram, numbers_first, parity
+
+    images = {"Predictions against labels": parity, "Errors": error_histogram}
+    figures = {caption: output / name for caption, name in zip(images, PLOTS, strict=True)}
+    for caption, draw in images.items():
+        figures[caption].unlink(missing_ok=True)
+        with numbers_first(figures[caption].name):
+            draw(predictions, figures[caption])
     files = ", ".join(shown(path) for path in data)
-    figures = {"Predictions against labels": output / "parity.png"}
     write_report(
         output,
         title="Evaluation report",
         metrics={files: metrics},
-        figures=figures | {"Errors": output / "errors.png"},
+        figures={caption: image for caption, image in figures.items() if image.is_file()},
         facts={
             "model": ", ".join(shown(path) for path in (model, *(committee or ()))),
             "data": files,

@@ -7,14 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nnmd_graph.calculators.n2p2 import SETTINGS_FILE
-from nnmd_graph.calculators.n2p2_text import lammps_lines
-from nnmd_graph.calculators.n2p2_write import save_n2p2
 from nnmd_graph.cli.console import print_facts, print_heading, print_line, shown
-from nnmd_graph.cli.options import ModelFile, Overwrite, load_potential
-from nnmd_graph.data.runner import Units
-from nnmd_graph.folders import EXPORT, check_output
-from nnmd_graph.units import energy_factor, length_factor
+from nnmd_graph.cli.options import ModelFile, Overwrite
 
 FORMATS = ("n2p2",)
 
@@ -39,6 +33,14 @@ def export(
             f"`to`: expected one of {', '.join(FORMATS)}, got {to!r}; LAMMPS reads n2p2's files, "
             "with pair_style hdnnp"
         )
+    from nnmd_graph.calculators.n2p2 import SETTINGS_FILE
+    from nnmd_graph.calculators.n2p2_text import lammps_lines
+    from nnmd_graph.calculators.n2p2_write import save_n2p2
+    from nnmd_graph.cli.loading import load_potential
+    from nnmd_graph.data.runner import Units
+    from nnmd_graph.folders import EXPORT, check_output
+    from nnmd_graph.units import energy_factor, length_factor
+
     units = Units(length_factor(length_unit), energy_factor(energy_unit))
     check_output(output, EXPORT)
     if (output / SETTINGS_FILE).exists() and not overwrite:

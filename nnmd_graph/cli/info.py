@@ -7,12 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nnmd_graph.cli.console import is_terminal, print_facts, print_line, print_warning, shown
+from nnmd_graph.cli.console import print_facts, print_line, print_warning, shown
 from nnmd_graph.cli.options import EnergyKey, ForcesKey, StressKey
-from nnmd_graph.evaluation.set_plots import write_set
-from nnmd_graph.models import Potential
-from nnmd_graph.representations import ACSF
-from nnmd_graph.workflow import describe_data, describe_model
 
 
 def info(
@@ -30,6 +26,8 @@ def info(
     ] = None,
 ) -> None:
     """Say what is in a model file, or in data files: elements, labels, ranges, neighbours."""
+    from nnmd_graph.workflow import describe_data, describe_model
+
     models = [path for path in files if path.suffix == ".pt" or path.is_dir()]
     for number, path in enumerate(models, start=1):
         print_facts(describe_model(path), title=shown(path))
@@ -45,12 +43,16 @@ def info(
             energy_key=energy_key,
             forces_key=forces_key,
             stress_key=stress_key,
-            progress=is_terminal(),
+            progress=True,
         )
         print_facts(facts, title=", ".join(shown(path) for path in data))
 
 
 def _write_plots(path: Path, folder: Path) -> None:
+    from nnmd_graph.evaluation.set_plots import write_set
+    from nnmd_graph.models import Potential
+    from nnmd_graph.representations import ACSF
+
     representation = Potential.load(path).model.representation
     if not isinstance(representation, ACSF):
         print_warning(f"{shown(path)} has no symmetry functions to plot")

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from ase import Atoms
 
-from nnmd_graph.cli.console import is_terminal, print_facts, print_line, shown
-from nnmd_graph.cli.options import (
-    Device,
-    Members,
-    ModelFile,
-    Overwrite,
-    Seed,
-    load_committee,
-)
-from nnmd_graph.data import read_frames
-from nnmd_graph.folders import check_apart
-from nnmd_graph.models.model_file import model_file
-from nnmd_graph.workflow import MDResult, run_md
-from nnmd_graph.workflow.dynamics import md_files
+from nnmd_graph.cli.console import print_facts, print_line, shown
+from nnmd_graph.cli.options import Device, Members, ModelFile, Overwrite, Seed
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from nnmd_graph.workflow import MDResult
 
 
 def md(
@@ -65,6 +57,12 @@ def md(
     overwrite: Overwrite = False,
 ) -> None:
     """Run molecular dynamics from a structure, and measure how well it conserves energy."""
+    from nnmd_graph.cli.loading import load_committee
+    from nnmd_graph.folders import check_apart
+    from nnmd_graph.models.model_file import model_file
+    from nnmd_graph.workflow import run_md
+    from nnmd_graph.workflow.dynamics import md_files
+
     models = [model_file(path) for path in (model, *(committee or ()))]
     check_apart(md_files(output).values(), {"start": [start], "model": models})
     potential = load_committee(model, committee, device)
@@ -90,12 +88,14 @@ def md(
         max_extrapolations=max_extrapolations,
         compile=compile,
         overwrite=overwrite,
-        progress=is_terminal(),
+        progress=True,
     )
     print_md(result, ensemble.lower())
 
 
 def _start(file: Path, index: str, repeat: tuple[int, int, int]) -> Atoms:
+    from nnmd_graph.data import read_frames
+
     frames = [frame.atoms for frame in read_frames(file, index=index)]
     if len(frames) != 1:
         raise ValueError(f"`index`: expected one structure, got {len(frames)} by {index!r}")

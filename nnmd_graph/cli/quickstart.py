@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnmd_graph.choices import QUICKSTART_EPOCHS
 from nnmd_graph.cli.console import (
-    is_terminal,
     print_commands,
     print_facts,
     print_heading,
@@ -20,7 +20,9 @@ from nnmd_graph.cli.console import (
 from nnmd_graph.cli.md import print_md
 from nnmd_graph.cli.options import Overwrite, Seed
 from nnmd_graph.cli.train import print_training
-from nnmd_graph.workflow.quickstart import MAX_EPOCHS, QuickstartResult, run_quickstart
+
+if TYPE_CHECKING:
+    from nnmd_graph.workflow.quickstart import QuickstartResult
 
 
 def quickstart(
@@ -28,17 +30,19 @@ def quickstart(
         "quickstart"
     ),
     seed: Seed = 0,
-    max_epochs: Annotated[int, typer.Option(help="Length of the training.")] = MAX_EPOCHS,
+    max_epochs: Annotated[int, typer.Option(help="Length of the training.")] = QUICKSTART_EPOCHS,
     overwrite: Overwrite = False,
 ) -> None:
     """Try everything once, in a minute: make data, train, evaluate, run MD."""
+    from nnmd_graph.workflow.quickstart import run_quickstart
+
     start = time.monotonic()
     result = run_quickstart(
         output,
         seed=seed,
         max_epochs=max_epochs,
         overwrite=overwrite,
-        progress=is_terminal(),
+        progress=True,
         say=print_heading,
     )
     print_heading("The potential")

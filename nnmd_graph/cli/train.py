@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nnmd_graph.cli.console import (
-    is_terminal,
     print_commands,
     print_elements,
     print_facts,
     print_heading,
+    print_interrupted,
     print_line,
     print_metrics,
     shown,
 )
-from nnmd_graph.cli.options import EnergyKey, ForcesKey, Overwrite, StressKey, WeightKey
-from nnmd_graph.training.config import Config, override, parse_config, read_config
-from nnmd_graph.workflow.training import NAMES, TrainingResult, is_run, train_from_config
+from nnmd_graph.cli.options import (
+    EnergyKey,
+    ForcesKey,
+    Overwrite,
+    Settings,
+    StressKey,
+    WeightKey,
+)
+
+if TYPE_CHECKING:
+    from nnmd_graph.training.config import Config
+    from nnmd_graph.workflow.training import TrainingResult
 
 CONFIG_SUFFIXES = (".yaml", ".yml")
 
@@ -62,6 +72,7 @@ def train(
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
     weight_key: WeightKey = None,
+    settings: Settings = None,
 ) -> None:
     """Train a potential on a data file, or with the settings of a config file.
 
@@ -70,6 +81,9 @@ def train(
     The folder of the run then holds model.pt, config.yaml (all settings, with comments), log.csv,
     metrics.json, report.html, plots and checkpoints.
     """
+    from nnmd_graph.training.config import Config
+    from nnmd_graph.training.overrides import parse_overrides
+
     given: dict[str, Any] = {
         "seed": seed,
         "device": device,
@@ -85,16 +99,19 @@ def train(
         "data.weight_key": weight_key,
     }
     overrides = {key: value for key, value in given.items() if value is not None}
+    overrides |= parse_overrides(settings or (), Config)
     config = _config(sources or [], overrides, output, resume)
+    from nnmd_graph.training.run_folder import LAST
+    from nnmd_graph.workflow.training import is_run, train_from_config
+
+    start = time.time()
     if resume and not is_run(output):
         print_line(f"There is no run in {shown(output)} to go on with: starting.")
     try:
-        result = train_from_config(
-            config, output, resume, overwrite=overwrite, progress=is_terminal()
-        )
+        result = train_from_config(config, output, resume, overwrite=overwrite, progress=True)
     except KeyboardInterrupt:
-        print_line("\nInterrupted. Go on from the last checkpoint with:")
-        print_line(f"  nnmd-graph train --output {shlex.quote(shown(output))} --resume")
+        command = f"nnmd-graph train --output {shlex.quote(shown(output))} --resume"
+        print_interrupted(command, output / LAST, start=start, resume=resume)
         raise typer.Exit(130) from None
     print_training(result)
     model_path = shlex.quote(shown(result.folder / "model.pt"))
@@ -110,6 +127,8 @@ def train(
 def _config(
     sources: Sequence[Path], overrides: dict[str, Any], output: Path, resume: bool
 ) -> Config:
+    from nnmd_graph.training.config import override, parse_config, read_config
+
     configs = [path for path in sources if path.suffix.lower() in CONFIG_SUFFIXES]
     data = [path for path in sources if path not in configs]
     if len(configs) > 1:
@@ -135,6 +154,8 @@ def _config(
 
 def print_training(result: TrainingResult) -> None:
     """Print the summary of a run."""
+    from nnmd_graph.workflow.training import NAMES
+
     print_facts(result.facts)
     print_metrics({NAMES[name]: part for name, part in result.metrics.items()})
     print_elements(result.metrics[list(result.metrics)[-1]])

@@ -29,6 +29,7 @@ from nnmd_graph.graph.neighbors import (
     estimated_edges,
 )
 from nnmd_graph.progress import track
+from nnmd_graph.tables import html_of
 
 LABELS = ("energy", "forces", "stress")
 
@@ -201,6 +202,11 @@ class AtomsDataset(Dataset[AtomicGraph]):
             f"{type(self).__name__}({len(self)} frames of {elements or 'nothing'}, "
             f"cutoff {self.cutoff:g} Å, {labels})"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [("structures", str(len(self))), ("cutoff", f"{self.cutoff:g} Å")]
+        rows += [("elements", " ".join(chemical_symbols[z] for z in self.species) or "none")]
+        return html_of((), rows + [(f"with {label}", str(self.has(label))) for label in LABELS])
 
     # ---------------------------------------------------------------------------------- graphs
     @overload

@@ -21,6 +21,7 @@ from nnmd_graph.evaluation.evaluate import evaluate
 from nnmd_graph.evaluation.metrics import UNITS, check_labelled, number
 from nnmd_graph.files import replacing, write_json
 from nnmd_graph.models import Potential
+from nnmd_graph.tables import html_of
 
 Row = dict[str, Any]
 Source = Potential | str | os.PathLike[str]
@@ -70,6 +71,15 @@ class Comparison:
     def __str__(self) -> str:
         lines = text_table(self.rows)
         return "\n".join([*lines, *(f"{name}: {fact}" for name, fact in self.facts.items())])
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        columns = _table_columns(self.rows)
+        head = [" ".join(filter(None, column[:2])) for column in columns]
+        rows = [[column[n] for column in columns] for n in range(2, len(self.rows) + 2)]
+        notes = [f"{row['name']}: {row['error']}" for row in self.rows if row.get("error")]
+        notes += [f"{name}: {fact}" for name, fact in self.facts.items()]
+        return html_of(head, rows, "\n".join(notes))
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write the rows as CSV; what is not known is empty."""
@@ -224,16 +234,7 @@ def reason(error: BaseException) -> str:
 
 def text_table(rows: Sequence[Row]) -> list[str]:
     """The rows as lines of text, columns aligned; a row without numbers says why."""
-    kinds = [kind for kind in UNITS if any(f"{kind}_mae" in row for row in rows)]
-    columns = [["", "model", *(str(row["name"]) for row in rows)]]
-    for kind in kinds:
-        for measure in ("mae", "rmse"):
-            head = f"{kind} {UNITS[kind]}" if measure == "mae" else ""
-            cells = [spread(row, f"{kind}_{measure}") for row in rows]
-            columns.append([head, measure.upper(), *cells])
-    for key, head in COSTS.items():
-        if any(row.get(key) is not None for row in rows):
-            columns.append(["", head, *(cost(row, key) for row in rows)])
+    columns = _table_columns(rows)
     widths = [max(map(len, column[1:])) for column in columns]
     for n, column in enumerate(columns):  # the head over MAE and RMSE may take the room of both
         if column[0]:
@@ -254,7 +255,23 @@ def text_table(rows: Sequence[Row]) -> list[str]:
             else:
                 skip = False
         lines.append(line.rstrip())
-    return lines if kinds else lines[1:]
+    return lines if any(column[0] for column in columns) else lines[1:]
+
+
+def _table_columns(rows: Sequence[Row]) -> list[list[str]]:
+    """Columns of the table: what MAE and RMSE are of, the title, a cell for each row."""
+    columns = [["", "model", *(str(row["name"]) for row in rows)]]
+    for kind in UNITS:
+        if not any(f"{kind}_mae" in row for row in rows):
+            continue
+        for measure in ("mae", "rmse"):
+            head = f"{kind} {UNITS[kind]}" if measure == "mae" else ""
+            cells = [spread(row, f"{kind}_{measure}") for row in rows]
+            columns.append([head, measure.upper(), *cells])
+    for key, head in COSTS.items():
+        if any(row.get(key) is not None for row in rows):
+            columns.append(["", head, *(cost(row, key) for row in rows)])
+    return columns
 
 
 def has_numbers(row: Row) -> bool:

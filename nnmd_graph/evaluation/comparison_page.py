@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from nnmd_graph.evaluation.compare import Row, cost, has_numbers, spread
 from nnmd_graph.evaluation.metrics import UNITS, number
-from nnmd_graph.evaluation.report import STYLE, figure_html, html_table, pairs_table, versions
+from nnmd_graph.evaluation.report import STYLE, figure_html, html_table, pairs_table
 from nnmd_graph.files import replacing
+from nnmd_graph.versions import versions
 
 BAD = "td.bad { text-align: left; color: #a33; }"
 

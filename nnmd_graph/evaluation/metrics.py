@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from nnmd_graph.evaluation.predictions import Array, Predictions
 from nnmd_graph.files import write_json
 from nnmd_graph.models import ExtrapolationReport
+from nnmd_graph.tables import html_of
 from nnmd_graph.units import MEV
 
 NUM_WORST = 10
@@ -103,6 +104,12 @@ class Metrics(dict[str, Any]):
                 rmse = self[f"{kind}_rmse_per_element"]
                 rows += [(f"  {name}", elements[name], rmse[name], unit) for name in elements]
         return rows
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the errors; what is said below them in the text stands there as well."""
+        table = [[label, number(mae), number(rmse), unit] for label, mae, rmse, unit in self.rows()]
+        rest = str(self).splitlines()[len(table) + 1 :]
+        return html_of(["", "MAE", "RMSE", "unit"], table, "\n".join(rest))
 
     def __str__(self) -> str:
         lines = [f"{'':12}{'MAE':>10}{'RMSE':>10}"]

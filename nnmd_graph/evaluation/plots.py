@@ -6,9 +6,11 @@ the user's own plots is left alone.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 
+from nnmd_graph.errors import reason
 from nnmd_graph.evaluation.metrics import UNITS, Metrics, number
 from nnmd_graph.evaluation.predictions import Array, Predictions
 from nnmd_graph.files import replacing
@@ -82,20 +85,26 @@ def error_histogram(
 
 
 def learning_curves(
-    log_csv: str | os.PathLike[str], path: str | os.PathLike[str] | None = None, *, title: str = ""
+    log_csv: str | os.PathLike[str] | Sequence[Mapping[str, float]],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str = "",
 ) -> Figure:
     """Draw the losses and validation errors of a training run over its epochs.
 
     Args:
-        log_csv: the `log.csv` that a `Trainer` writes; columns that are empty are left out.
+        log_csv: the `log.csv` that a `Trainer` writes, or the history that its `fit` returns;
+            columns that are empty are left out.
         path: image to write, or None.
         title: a line above the panels.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file has no epochs, or is not such a log.
+        ValueError: there are no epochs, or it is not such a log.
+        TypeError: it is neither the name of a file nor a history.
     """
-    log = read_log(Path(log_csv))
+    is_file = isinstance(log_csv, (str, os.PathLike))
+    log = read_log(Path(log_csv)) if is_file else _columns(log_csv)  # type: ignore[arg-type]
     groups = {
         "Loss": ("loss", ("train_loss", "val_loss")),
         "Energy": (UNITS["energy"], ("val_energy_mae", "val_energy_rmse")),
@@ -125,6 +134,39 @@ def learning_curves(
             axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best:.0f}")
         axes.legend(frameon=False, fontsize=9)
     return _written(figure, path)
+
+
+def _columns(history: object) -> dict[str, Array]:
+    """The rows that `Trainer.fit` returns as columns; NaN where a row has no number."""
+    rows = list(history) if isinstance(history, Sequence) else None
+    if rows is None or not all(isinstance(row, Mapping) for row in rows):
+        raise TypeError(
+            "`log_csv`: expected the name of a log.csv, or the history that `Trainer.fit` returns, "
+            f"got {type(history).__name__}; write learning_curves(history)"
+        )
+    if not rows or not all({"epoch", "train_loss"} <= row.keys() for row in rows):
+        raise ValueError(
+            "`log_csv`: expected the history of a training run, rows with epoch, train_loss, ..., "
+            f"got {len(rows)} rows{' without them' if rows else ''}; train for an epoch or more"
+        )
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in rows], float) for name in names}
+
+
+@contextlib.contextmanager
+def numbers_first(what: str) -> Iterator[None]:
+    """Draw what may fail: the numbers are written by then, and a warning says why it is not there.
+
+    Args:
+        what: the image, for the warning.
+    """
+    try:
+        yield
+    except Exception as error:
+        text = f"{type(error).__name__}: {reason(error)}"
+        warnings.warn(
+            f"`{what}` could not be drawn ({text}); the numbers are not affected", stacklevel=3
+        )
 
 
 def energy_drift(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
-import importlib.metadata
 import io
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,7 @@ from matplotlib.figure import Figure
 
 from nnmd_graph.evaluation.metrics import UNITS, Metrics, number
 from nnmd_graph.files import replacing
-
-PACKAGES = ("nnmd-graph", "torch", "torch-geometric", "ase", "numpy", "vesin", "lightning-fabric")
+from nnmd_graph.versions import versions
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
@@ -89,17 +86,6 @@ def write_report(
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, of this package and of those that its numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed as a package"
-    return found
 
 
 def _errors(metrics: Metrics) -> str:

@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nnmd_graph.errors import MessageError
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
 from nnmd_graph.nn.species import species_ids
@@ -26,7 +27,7 @@ TYPES = {
 WEIGHTED_TYPES = {2: 12, 3: 13, 20: 23, 21: 24, 22: 25}
 
 
-class ExtrapolationError(RuntimeError):
+class ExtrapolationError(MessageError):
     """A structure is too unlike the training set."""
 
 

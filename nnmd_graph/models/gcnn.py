@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from nnmd_graph.choices import READOUTS
 from nnmd_graph.models.checkpoint import register
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.readout import ElementReadout
@@ -15,8 +16,6 @@ from nnmd_graph.nn.conv.registry import Convolution
 from nnmd_graph.nn.species import species_tuple
 from nnmd_graph.representations.graph_convolutions import GraphConvolutions
 from nnmd_graph.representations.stacked import StackedConvolutions, stack
-
-READOUTS = ("shared", "element")
 
 register(GraphConvolutions)
 register(StackedConvolutions)

@@ -95,8 +95,6 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "exponential": Exponential,
     "harmonic": Harmonic,
 }
-SMOOTH_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name != "relu")
-"""Those whose derivative, which forces are made of, is continuous."""
 
 
 class MLP(nn.Module):

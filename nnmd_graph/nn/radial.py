@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-RADIAL_BASES = ("bessel", "gaussian")
+from nnmd_graph.choices import RADIAL_BASES
 
 
 def envelope(x: Tensor, exponent: int = 5) -> Tensor:

@@ -11,10 +11,9 @@ from torch import Tensor
 from nnmd_graph.nn.cutoff import CutoffFunction
 from nnmd_graph.representations.factors import (
     AngularFactors,
-    AngularKey,
     RadialFactors,
-    RadialKey,
 )
+from nnmd_graph.representations.keys import AngularKey, RadialKey
 from nnmd_graph.representations.moments import MomentSum, WideFamily, has_moments
 from nnmd_graph.representations.narrow import GaussianSum, NarrowSum
 from nnmd_graph.representations.neighborhoods import EVERY, Gradient, Table

@@ -12,6 +12,7 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nnmd_graph.choices import INITIALIZATIONS
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.neighbors import check_cutoff
 from nnmd_graph.memory import check_memory
@@ -26,7 +27,6 @@ from nnmd_graph.representations.auto import (
 from nnmd_graph.representations.contraction import Contraction, start_of_channels
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
-INITIALIZATIONS = ("periodic_table", "random")
 CHANNEL_SPEED = 3.0
 """Learning rate of channels by that of the net; rMD17 aspirin after 40 epochs, 75 channels: 56
 meV/Å with 1, 51 with 3, 53 with 10."""

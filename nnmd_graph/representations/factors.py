@@ -23,43 +23,9 @@ import torch
 from torch import Tensor
 
 from nnmd_graph.nn.cutoff import CutoffFunction, bump, smooth_step
+from nnmd_graph.representations.keys import AngularKey, RadialKey
 
 ValueAndSlope = tuple[Tensor, Tensor]
-Formula = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class RadialKey:
-    """Which rho, and its parameters.
-
-    Attributes:
-        kind: "gaussian" (eta, r_s), "wave" (kappa,), "window" (r_l,), or "formula" ().
-        parameters: Of the kind.
-        core: Of a window.
-        formula: r -> rho / f_c, elementwise, for the kind "formula".
-    """
-
-    kind: str
-    parameters: tuple[float, ...]
-    core: str = ""
-    formula: Formula | None = None
-
-
-@dataclass(frozen=True)
-class AngularKey:
-    """Which A, and its parameters.
-
-    Attributes:
-        kind: "power" (zeta, lam), "window" (theta_l, theta_h) in degrees, or "formula" ().
-        parameters: Of the kind.
-        core: Of a window.
-        formula: cos theta -> A, elementwise, for the kind "formula".
-    """
-
-    kind: str
-    parameters: tuple[float, ...]
-    core: str = ""
-    formula: Formula | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnmd_graph.representations.factors import AngularFactors, AngularKey
+from nnmd_graph.representations.factors import AngularFactors
+from nnmd_graph.representations.keys import AngularKey
 from nnmd_graph.representations.neighborhoods import Table
 from nnmd_graph.representations.sums import Gradients, PairSum, Pullback, Tables, WideSum
 

@@ -13,7 +13,8 @@ from nnmd_graph.representations.compiled import (
     gaussian_factors,
     narrow_factors,
 )
-from nnmd_graph.representations.factors import RadialFactors, RadialKey
+from nnmd_graph.representations.factors import RadialFactors
+from nnmd_graph.representations.keys import RadialKey
 from nnmd_graph.representations.neighborhoods import Table
 from nnmd_graph.representations.sums import (
     OverPairs,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnmd_graph.representations.factors import AngularKey, RadialKey
+from nnmd_graph.representations.keys import AngularKey, RadialKey
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction
 
 POLYNOMIALS = ("p1", "p2", "p3", "p4", "e", "p1a", "p2a", "p3a", "p4a", "ea")

@@ -40,13 +40,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnmd_graph.elements import atomic_number
-from nnmd_graph.representations.factors import AngularKey, RadialKey
+from nnmd_graph.representations.keys import AngularKey, RadialKey
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TYPES: dict[str, type[SymmetryFunction]] = {}
 """Every symmetry function by the name of its class; a class joins when it is defined."""
@@ -130,6 +130,8 @@ class SymmetryFunction:
         Raises:
             ValueError: If one is not elementwise, or not finite between 0 and the cutoff.
         """
+        import torch  # here: configs are checked without it
+
         points = torch.linspace(0.05, 1.0, 8, dtype=torch.float64).view(4, 2)
         parts = (("radial", self.radial_key(), cutoff * points, "0 to the cutoff"),
                  ("angular", self.angular_key(), 2.0 * points - 1.0, "-1 to 1"))  # fmt: skip
@@ -137,7 +139,7 @@ class SymmetryFunction:
             if key is None or key.formula is None:
                 continue
             value = key.formula(x)
-            shape = value.shape if isinstance(value, Tensor) else type(value).__name__
+            shape = value.shape if isinstance(value, torch.Tensor) else type(value).__name__
             if shape == x.shape and not value.isfinite().all():
                 raise self._error(
                     name, f"must be finite from {interval}", value.flatten().tolist(),

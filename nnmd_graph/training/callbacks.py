@@ -1,15 +1,22 @@
-"""What accompanies a training run: the log, the progress bar."""
+"""What accompanies a training run: callbacks, the log, the progress bar."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from nnmd_graph.errors import MessageError, reason
+from nnmd_graph.files import naming
+from nnmd_graph.progress import Meter
 
-from nnmd_graph.files import naming, replacing
+if TYPE_CHECKING:
+    from nnmd_graph.models.potential import Potential
+    from nnmd_graph.training.trainer import Trainer
+
+from nnmd_graph.files import replacing
 
 COLUMNS = (
     "epoch",
@@ -25,6 +32,96 @@ COLUMNS = (
     "val_stress_rmse",
 )
 Row = dict[str, float]
+
+
+class CallbackError(MessageError):
+    """A callback failed."""
+
+
+class Callback:
+    """Something to do while a potential is trained: to log, to plot, to stop.
+
+    A subclass overrides what it needs::
+
+        class Stop(ng.Callback):
+            def on_epoch(self, row):
+                return row["val_forces_mae"] < 10.0
+
+        ng.Trainer(callbacks=[Stop()]).fit(potential, train, val)
+
+    A run that is resumed begins with ``on_start`` again, which is given the epochs that are done;
+    those after the last checkpoint are done, and told, a second time.
+    """
+
+    def on_start(self, trainer: Trainer, potential: Potential, history: Sequence[Row]) -> None:
+        """Before the first epoch.
+
+        Args:
+            trainer: With the settings.
+            potential: Prepared for training.
+            history: One row for each epoch that is done already, if the run is resumed.
+        """
+
+    def on_epoch(self, row: Row) -> bool | None:
+        """After an epoch.
+
+        Args:
+            row: A row of log.csv: epoch (from 1 on), seconds, learning_rate, train_loss, val_loss
+                and errors in meV/atom, meV/Å and meV/Å^3, those that there are.
+
+        Returns:
+            True ends the training.
+        """
+        return None
+
+    def on_end(self, history: Sequence[Row]) -> None:
+        """At the end, also after Ctrl-C or an error; the potential has the best weights.
+
+        Args:
+            history: One row for each epoch.
+        """
+
+
+class CallbackList:
+    """Calls several callbacks, and says which one it was that failed.
+
+    Args:
+        callbacks: In the order in which they are called.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = callbacks
+
+    def start(self, trainer: Trainer, potential: Potential, history: Sequence[Row]) -> None:
+        """Before the first epoch."""
+        for one in self._callbacks:
+            _call(one, "on_start", partial(one.on_start, trainer, potential, history))
+
+    def epoch(self, row: Row) -> bool:
+        """After an epoch; whether the training is to end."""
+        ends = [_call(one, "on_epoch", partial(one.on_epoch, dict(row))) for one in self._callbacks]
+        return any(end is True for end in ends)
+
+    def end(self, history: Sequence[Row], *, is_whole: bool = True) -> None:
+        """At the end: all of them, and then the first failure, where there is no other error."""
+        failure: CallbackError | None = None
+        for one in self._callbacks:
+            try:
+                _call(one, "on_end", partial(one.on_end, history))
+            except CallbackError as error:
+                failure = failure or error
+        if failure is not None and is_whole:
+            raise failure
+
+
+def _call(callback: Callback, method: str, call: Callable[[], bool | None]) -> bool | None:
+    try:
+        return call()
+    except Exception as error:
+        raise CallbackError(
+            f"`callbacks`: {type(callback).__name__}.{method} failed: {type(error).__name__}: "
+            f"{reason(error)}; mend it or leave it out"
+        ) from error
 
 
 class CSVLog:
@@ -49,37 +146,44 @@ class CSVLog:
 
 
 class TrainingProgress:
-    """Progress bar over epochs with the validation errors beside it.
+    """Epochs with the validation errors beside them: a bar on a terminal, lines in a log.
 
     Args:
-        max_epochs: Length of the bar.
-        enabled: Whether to show anything.
+        trainer: Its limits on epochs and time.
+        enabled: Whether to show anything; None: as the trainer says.
     """
 
-    def __init__(self, max_epochs: int, enabled: bool) -> None:
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[errors]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not enabled,
-        )
-        self._task = self._progress.add_task("training", total=max_epochs, errors="")
+    def __init__(self, trainer: Trainer, enabled: bool | None = None) -> None:
+        enabled = trainer.progress if enabled is None else enabled
+        self._max_epochs, self._max_seconds = trainer.max_epochs, trainer.max_seconds
+        self._meter = Meter("epoch", trainer.max_epochs, enabled=enabled, delay=0.0)
+        self._is_first = True
 
     def __enter__(self) -> TrainingProgress:
-        self._progress.start()
+        self._meter.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._meter.__exit__()
 
     def show(self, row: Row) -> None:
-        """Advance to an epoch."""
-        parts = []
-        for term, unit in (("energy", "meV/atom"), ("forces", "meV/Å")):
-            if f"val_{term}_mae" in row:
-                parts.append(f"{term} {row[f'val_{term}_mae']:.2f} {unit}")
-        errors = f"val MAE: {', '.join(parts)}" if parts else f"loss {row['train_loss']:.3g}"
-        self._progress.update(self._task, completed=row["epoch"], errors=errors)
+        """Advance to an epoch; the first and the last one have a line of their own in any case."""
+        done = int(row["epoch"])
+        now = self._is_first or done == self._max_epochs
+        self._is_first = False
+        left = 0.0
+        if self._max_seconds is not None and "seconds" in row:
+            spent = row["seconds"]
+            left = min(self._max_seconds - spent, spent / done * (self._max_epochs - done))
+        self._meter.show(done, errors_of(row), now=now, left=max(0.0, left))
+
+
+def errors_of(row: Row) -> str:
+    """The errors of an epoch in a few words: "energy 1.23 meV/atom, forces 45.68 meV/Å"."""
+    units = (("energy", "meV/atom"), ("forces", "meV/Å"))
+    parts = [
+        f"{term} {row[f'val_{term}_mae']:.2f} {unit}"
+        for term, unit in units
+        if f"val_{term}_mae" in row
+    ]
+    return ", ".join(parts) if parts else f"loss {row['train_loss']:.3g}"

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from ase.data import chemical_symbols
 
+from nnmd_graph.choices import OPTIMIZERS, SCHEDULES, TERMS
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.models.model_file import model_file
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.training.callbacks import Callback
 from nnmd_graph.training.compiled import check_compilable
 from nnmd_graph.training.costs import check_costs
-from nnmd_graph.training.loss import TERMS, EnergyForcesLoss
-from nnmd_graph.training.optimization import OPTIMIZERS, SCHEDULES
+from nnmd_graph.training.loggers import check_loggers
+from nnmd_graph.training.loss import EnergyForcesLoss
 
 if TYPE_CHECKING:
     from nnmd_graph.training.trainer import Trainer
@@ -64,6 +66,7 @@ def check_arguments(trainer: Trainer) -> None:
             f"{trainer.gradient_clip} and {trainer.weight_decay}; leave them out"
         )
     _check_transfer(trainer)
+    _check_callbacks(trainer)
     find_device(trainer.device)
 
 
@@ -105,6 +108,19 @@ def _check_transfer(trainer: Trainer) -> None:
             "`refit_baseline` must not be True where `freeze` names 'baseline', got both; leave "
             "one of them out"
         )
+
+
+def _check_callbacks(trainer: Trainer) -> None:
+    given = trainer.callbacks if isinstance(trainer.callbacks, tuple) else (trainer.callbacks,)
+    wrong = [one for one in given if not isinstance(one, Callback)]
+    if wrong or not isinstance(trainer.callbacks, tuple):
+        what = wrong[0] if wrong else trainer.callbacks
+        name = what.__name__ if isinstance(what, type) else type(what).__name__
+        raise TypeError(
+            f"`callbacks`: expected a list of Callback objects, got {name}; derive the class from "
+            "nnmd_graph.Callback, and write callbacks=[MyCallback()]"
+        )
+    check_loggers(trainer.loggers, trainer.output)
 
 
 def _check_number(name: str, value: object, *, integer: bool = False) -> None:

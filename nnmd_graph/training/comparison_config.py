@@ -16,7 +16,14 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from nnmd_graph.training.config import Config, DataConfig, LossConfig, Part, TrainingConfig
+from nnmd_graph.training.config import (
+    Config,
+    DataConfig,
+    LossConfig,
+    Part,
+    TrainingConfig,
+    override,
+)
 from nnmd_graph.training.config_errors import check_kind, load_yaml, validation_message
 from nnmd_graph.training.config_files import located, map_parts, write_settings
 from nnmd_graph.training.model_config import ModelConfig, Section
@@ -32,6 +39,9 @@ PER_MODEL = (
     "compile",
 )
 """Keys of `training` that a model may have values of its own of."""
+
+SETTINGS = "comparison.yaml"
+"""Where the folder of a comparison holds its settings."""
 
 SPLIT_SEED = 0
 """Seed of the draw of training, validation and test set where the config names none: the draw must
@@ -203,11 +213,17 @@ def _models(values: Any, source: str) -> tuple[dict[str, ComparedModel], list[st
     return models, messages
 
 
-def read_comparison(path: str | os.PathLike[str]) -> ComparisonConfig:
+def read_comparison(
+    path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None
+) -> ComparisonConfig:
     """Read the settings of a comparison from a YAML file.
 
     Names of files count from the folder of the config file, or, if there is no such file, from the
     working directory.
+
+    Args:
+        path: the file.
+        overrides: values that replace those of the file, by dotted key.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -216,6 +232,8 @@ def read_comparison(path: str | os.PathLike[str]) -> ComparisonConfig:
     path = Path(path)
     values = load_yaml(path)
     check_kind(values, path, list(ComparisonConfig.model_fields))
+    for key, value in (overrides or {}).items():
+        override(values, key, value)
     return _map_files(parse_comparison(values, str(path)), lambda file: located(file, path.parent))
 
 

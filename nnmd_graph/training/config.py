@@ -16,20 +16,26 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    WithJsonSchema,
     create_model,
     field_validator,
 )
 
+from nnmd_graph.choices import (
+    BALANCED,
+    DEFAULT_LEARNING_RATE,
+    LOGGERS,
+    LOSS_WEIGHTS,
+    OPTIMIZERS,
+    SCHEDULES,
+)
 from nnmd_graph.training.config_errors import (
     check_kind,
     load_yaml,
     validation_message,
 )
 from nnmd_graph.training.config_files import located, map_parts, write_settings
-from nnmd_graph.training.loss import EnergyForcesLoss
-from nnmd_graph.training.model_config import ModelConfig, Section, one_of
-from nnmd_graph.training.optimization import DEFAULT_LEARNING_RATE, OPTIMIZERS, SCHEDULES
-from nnmd_graph.training.weights import check_element_weights
+from nnmd_graph.training.model_config import ModelConfig, OneOf, Section
 
 DEFAULT_SPLIT = (0.8, 0.1, 0.1)
 MAY_CHANGE = (
@@ -43,6 +49,7 @@ MAY_CHANGE = (
     "training.patience",
     "training.precompute",
     "training.checkpoint_seconds",
+    "training.loggers",
 )
 """Settings that a run may go on with other values of."""
 
@@ -61,7 +68,12 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
-Files = Annotated[list[Path], BeforeValidator(_as_list)]
+_NAMES = {"type": "array", "items": {"type": "string"}}
+Files = Annotated[
+    list[Path],
+    BeforeValidator(_as_list),
+    WithJsonSchema({"anyOf": [{"type": "string"}, _NAMES]}),
+]
 Part = Annotated[int | float, BeforeValidator(_not_bool), Field(ge=0)]
 
 
@@ -132,20 +144,17 @@ class DataConfig(Section):
         return {k: getattr(self, k) for k in names}
 
 
-_WEIGHTS = EnergyForcesLoss().weights
-
-
 class LossConfig(Section):
     """Weights of the mean squared errors."""
 
     energy: float = Field(
-        default=_WEIGHTS["energy"], ge=0, description="weight of the energy per atom, eV"
+        default=LOSS_WEIGHTS["energy"], ge=0, description="weight of the energy per atom, eV"
     )
     forces: float = Field(
-        default=_WEIGHTS["forces"], ge=0, description="weight of the force components, eV/Å"
+        default=LOSS_WEIGHTS["forces"], ge=0, description="weight of the force components, eV/Å"
     )
     stress: float = Field(
-        default=_WEIGHTS["stress"], ge=0, description="weight of the stress components, eV/Å^3"
+        default=LOSS_WEIGHTS["stress"], ge=0, description="weight of the stress components, eV/Å^3"
     )
     energy_start: float | None = Field(
         default=None,
@@ -161,7 +170,10 @@ class LossConfig(Section):
     @field_validator("element_weights")
     @classmethod
     def _elements(cls, value: Any) -> Any:
-        check_element_weights(value)
+        if value not in (None, BALANCED):
+            from nnmd_graph.training.weights import check_element_weights
+
+            check_element_weights(value)
         return value
 
 
@@ -171,12 +183,12 @@ _LEARNING_RATE = "null: " + ", ".join(f"{v:g} ({k})" for k, v in DEFAULT_LEARNIN
 class TrainingConfig(Section):
     """Arguments of `Trainer`."""
 
-    optimizer: Annotated[str, one_of(OPTIMIZERS)] = Field(
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = Field(
         default="adamw", description="adamw, adam or lbfgs (full batch)"
     )
     learning_rate: float | None = Field(default=None, gt=0, description=_LEARNING_RATE)
     weight_decay: float = Field(default=0.0, ge=0, description="of adam and adamw")
-    schedule: Annotated[str, one_of(SCHEDULES)] = Field(
+    schedule: Annotated[str, OneOf(SCHEDULES)] = Field(
         default="cosine",
         description="of the learning rate: cosine, exponential, plateau or constant",
     )
@@ -207,6 +219,10 @@ class TrainingConfig(Section):
     )
     compile: bool = Field(
         default=False, description="compile the training step of gcnn; two to five times as fast"
+    )
+    loggers: list[Annotated[str, OneOf(LOGGERS)]] = Field(
+        default=["csv"],
+        description="where the errors of each epoch go: csv (always), tensorboard, wandb",
     )
     checkpoint_seconds: float = Field(default=10.0, ge=0, description="time between checkpoints")
 

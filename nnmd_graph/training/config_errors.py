@@ -75,7 +75,7 @@ def load_yaml(path: Path) -> Any:
         text = path.read_text(encoding="utf-8-sig")
         _check_size(text)
         values = yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number too long, a broken date
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a broken date
         raise ValueError(
             f"`config`: expected YAML, got '{path}': {' '.join(str(error).split())}; repair it"
         ) from None
@@ -147,7 +147,7 @@ def validation_message(error: ValidationError, model: type[BaseModel], source: s
             ".".join([*fields, *rest]) if problem["type"] == "extra_forbidden" else ".".join(fields)
         )
         if problem["type"] == "extra_forbidden":
-            text = _unknown_key(str(rest[-1]), ".".join(fields), owner, model)
+            text = unknown_key(str(rest[-1]), ".".join(fields), owner, model)
         else:
             text = _wrong_value(problem)
             description = _description(fields, model)
@@ -172,7 +172,8 @@ def _located(
     return fields, [str(part) for part in loc[len(fields) :]], model
 
 
-def _unknown_key(name: str, section: str, owner: type[BaseModel], model: type[BaseModel]) -> str:
+def unknown_key(name: str, section: str, owner: type[BaseModel], model: type[BaseModel]) -> str:
+    """What to say of a key that a section of the settings lacks."""
     names = list(owner.model_fields)
     hint = did_you_mean(name, names)
     if not hint:

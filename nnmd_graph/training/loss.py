@@ -10,21 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnmd_graph.choices import BALANCED, LOSS_WEIGHTS, TERMS
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
 from nnmd_graph.models.potential import Prediction
 from nnmd_graph.nn.scatter import scatter_sum, take
 from nnmd_graph.training.weights import (
-    BALANCED,
     ElementWeights,
     balanced_weights,
     check_element_weights,
     mean_weights,
     weight_table,
 )
-
-TERMS = ("energy", "forces", "stress")
 
 
 class EnergyForcesLoss:
@@ -67,9 +65,9 @@ class EnergyForcesLoss:
 
     def __init__(
         self,
-        energy: float = 100.0,
-        forces: float = 1.0,
-        stress: float = 0.0,
+        energy: float = LOSS_WEIGHTS["energy"],
+        forces: float = LOSS_WEIGHTS["forces"],
+        stress: float = LOSS_WEIGHTS["stress"],
         *,
         energy_start: float | None = None,
         element_weights: ElementWeights = None,

@@ -3,42 +3,65 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     field_validator,
     model_validator,
 )
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
+from nnmd_graph.choices import (
+    CONVOLUTIONS,
+    CUTOFF_FUNCTIONS,
+    INITIALIZATIONS,
+    MODELS,
+    PYG,
+    RADIAL_BASES,
+    READOUTS,
+    REPRESENTATIONS,
+    SMOOTH_ACTIVATIONS,
+    unknown_convolution,
+)
 from nnmd_graph.errors import did_you_mean
-from nnmd_graph.models.gcnn import READOUTS
-from nnmd_graph.nn.conv.registry import find_convolution
-from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
-from nnmd_graph.nn.mlp import SMOOTH_ACTIVATIONS
-from nnmd_graph.nn.radial import RADIAL_BASES
 from nnmd_graph.representations.auto import RECIPES
-from nnmd_graph.representations.embedded_acsf import INITIALIZATIONS
 from nnmd_graph.representations.symmetry_functions import from_dict
 
-MODELS = ("bpnn", "embedded", "gcnn")
-REPRESENTATIONS = ("acsf", "embedded_acsf")
+REGISTRY = "nnmd_graph.nn.conv.registry"
+"""Where convolutions of one's own are registered, if any are."""
 
 
-def one_of(choices: Iterable[str]) -> AfterValidator:
-    """A name out of a list, with a did-you-mean."""
-    names = list(choices)
+class OneOf:
+    """A name out of a list, with a did-you-mean; JSON schemas list the names.
 
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"expected one of {names}, got {value!r}{did_you_mean(value, names)}")
+    Args:
+        names: the list.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(kind))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"enum": self.names}
+
+    def _check(self, value: str) -> str:
+        if value not in self.names:
+            hint = did_you_mean(value, self.names)
+            raise ValueError(f"expected one of {self.names}, got {value!r}{hint}")
         return value
-
-    return AfterValidator(check)
 
 
 class Section(BaseModel):
@@ -50,11 +73,11 @@ class Section(BaseModel):
 class RepresentationConfig(Section):
     """What the net sees of the neighbours of an atom."""
 
-    name: Annotated[str, one_of(REPRESENTATIONS)] = Field(
+    name: Annotated[str, OneOf(REPRESENTATIONS)] = Field(
         default="acsf",
         description="acsf (symmetry functions) or embedded_acsf (with trainable element vectors)",
     )
-    recipe: Annotated[str, one_of(sorted(RECIPES))] = Field(
+    recipe: Annotated[str, OneOf(sorted(RECIPES))] = Field(
         default="gastegger2018", description="published automatic set"
     )
     options: dict[str, Any] = Field(
@@ -63,7 +86,7 @@ class RepresentationConfig(Section):
     functions: list[dict[str, Any]] | None = Field(
         default=None, description="own functions instead, e.g. [{type: G2, eta: 1.0, r_s: 2.0}]"
     )
-    cutoff_function: Annotated[str, one_of(sorted(CUTOFF_FUNCTIONS))] = Field(
+    cutoff_function: Annotated[str, OneOf(sorted(CUTOFF_FUNCTIONS))] = Field(
         default="cosine", description="cosine or tanh3"
     )
     embedding_dim: int | None = Field(
@@ -77,7 +100,7 @@ class RepresentationConfig(Section):
         description="number of trainable combinations of functions, of embedded_acsf; null: the "
         "functions as they are",
     )
-    init: Annotated[str, one_of(INITIALIZATIONS)] = Field(
+    init: Annotated[str, OneOf(INITIALIZATIONS)] = Field(
         default="periodic_table",
         description="start of the vectors: periodic_table or random, of embedded_acsf",
     )
@@ -118,7 +141,7 @@ class ConvolutionConfig(Section):
     num_rbf: int = Field(
         default=8, gt=1, description="number of radial functions; many overfit small sets"
     )
-    radial: Annotated[str, one_of(RADIAL_BASES)] = Field(
+    radial: Annotated[str, OneOf(RADIAL_BASES)] = Field(
         default="bessel", description="bessel or gaussian"
     )
     stack: bool = Field(
@@ -127,21 +150,27 @@ class ConvolutionConfig(Section):
     options: dict[str, Any] = Field(
         default={}, description="arguments of the convolution, e.g. {heads: 4}"
     )
-    readout: Annotated[str, one_of(READOUTS)] = Field(
+    readout: Annotated[str, OneOf(READOUTS)] = Field(
         default="shared", description="one net, shared by all elements, or one per element"
     )
 
     @field_validator("conv")
     @classmethod
     def _known(cls, value: str) -> str:
-        find_convolution(value)
+        # PyTorch Geometric is imported only for a name that may be one of its, or registered
+        if value.startswith(PYG) or REGISTRY in sys.modules:
+            from nnmd_graph.nn.conv.registry import find_convolution
+
+            find_convolution(value)
+        elif value not in CONVOLUTIONS:
+            raise ValueError(unknown_convolution(value, CONVOLUTIONS))
         return value
 
 
 class ModelConfig(Section):
     """The energy model."""
 
-    name: Annotated[str, one_of(MODELS)] = Field(
+    name: Annotated[str, OneOf(MODELS)] = Field(
         default="bpnn",
         description="bpnn (symmetry functions), embedded (short for bpnn with embedded_acsf) or "
         "gcnn (graph convolutions; the default for more than 6 elements)",
@@ -154,7 +183,7 @@ class ModelConfig(Section):
     hidden_channels: list[Annotated[int, Field(gt=0)]] = Field(
         default=[32, 32], description="width of each hidden layer, of bpnn"
     )
-    readout: Annotated[str, one_of(READOUTS)] = Field(
+    readout: Annotated[str, OneOf(READOUTS)] = Field(
         default="element",
         description="one net per element, or shared by all (with embedded_acsf), of bpnn",
     )
@@ -163,7 +192,7 @@ class ModelConfig(Section):
         gt=0,
         description="regularisation of the feature scaling, of bpnn; more for few data",
     )
-    activation: Annotated[str, one_of(sorted(SMOOTH_ACTIVATIONS))] = Field(
+    activation: Annotated[str, OneOf(sorted(SMOOTH_ACTIVATIONS))] = Field(
         default="tanh", description="tanh, silu, softplus, gelu or sigmoid, of bpnn"
     )
     dtype: Literal["float32", "float64"] = Field(

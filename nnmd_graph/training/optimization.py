@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-OPTIMIZERS = ("adam", "adamw", "lbfgs")
-SCHEDULES = ("cosine", "exponential", "plateau", "constant")
-DEFAULT_LEARNING_RATE = {"adam": 5e-3, "adamw": 5e-3, "lbfgs": 1.0}
+from nnmd_graph.choices import DEFAULT_LEARNING_RATE
 
 
 def make_optimizer(
@@ -78,7 +76,7 @@ class Schedule:
     """Learning rate after every epoch, by name: cosine, exponential, plateau or constant.
 
     Args:
-        name: One of :data:`SCHEDULES`.
+        name: One of :data:`nnmd_graph.choices.SCHEDULES`.
         optimizer: Its learning rate is set; those of several groups keep their ratios.
         max_epochs: Length of the cosine and of the exponential decay, both to 1% of the start.
         patience: Epochs without improvement before the plateau schedule halves the rate.

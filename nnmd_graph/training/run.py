@@ -17,8 +17,11 @@ from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.models.padding import with_pairs
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.training.callbacks import Row, TrainingProgress
+from nnmd_graph.progress import say
+from nnmd_graph.training.callbacks import CallbackList, Row, TrainingProgress
 from nnmd_graph.training.compiled import CompiledStep
+from nnmd_graph.training.forecast import forecast
+from nnmd_graph.training.loggers import make_loggers
 from nnmd_graph.training.optimization import (
     Schedule,
     largest_gradient,
@@ -161,6 +164,7 @@ class Run:
                 for part in (graphs, val_graphs)
             )
             self.compiled = CompiledStep(potential, self.loss, graphs, self.batch_size)
+        self.graphs, self.val_graphs = graphs, val_graphs
         # Loaders draw a number even where nothing is shuffled; not from the global generator.
         self.order = torch.Generator()
         shuffle = trainer.optimizer != "lbfgs"
@@ -184,15 +188,23 @@ class Run:
             self.folder = RunFolder(trainer.output, start, begin, self.at.history)
             self._saved_epoch = self.at.epoch
         error: BaseException | None = None
+        if trainer.progress and not self._is_finished():
+            say(*forecast(self))
+        loggers = make_loggers(trainer.loggers, trainer.output)
+        callbacks = CallbackList([*loggers, *trainer.callbacks])
         try:
-            with TrainingProgress(trainer.max_epochs, trainer.progress) as progress:
-                while not self._is_finished():
+            callbacks.start(trainer, self.potential, self.at.history)
+            with TrainingProgress(trainer) as progress:
+                ends = False
+                while not (ends or self._is_finished()):
                     row = self._epoch()
                     is_first = self.folder is not None and self.folder.waits
                     if self.folder is not None:
                         self.folder.add(row, self.at.history)
                     progress.show(row)
-                    if is_first or time.monotonic() - self._saved_at >= trainer.checkpoint_seconds:
+                    ends = callbacks.epoch(row)
+                    is_due = time.monotonic() - self._saved_at >= trainer.checkpoint_seconds
+                    if is_first or ends or is_due:
                         self.save()
             self.save()
         except BaseException as found:
@@ -204,6 +216,7 @@ class Run:
             self._finish()
             if self.folder is not None:
                 self.folder.close(error)
+            callbacks.end(self.at.history, is_whole=error is None)
 
     def _finish(self) -> None:
         self.potential.load_state_dict(self.at.best_state)

@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch_geometric.loader import DataLoader
 
+from nnmd_graph.errors import MessageError
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.checkpoint import not_finite
 from nnmd_graph.models.potential import Potential
@@ -15,7 +16,7 @@ from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.metrics import RunningErrors
 
 
-class DivergedError(RuntimeError):
+class DivergedError(MessageError):
     """The loss became NaN or infinite."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.folders import RUN, check_output, claimed
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.training.callbacks import Row
+from nnmd_graph.training.callbacks import Callback, Row
 from nnmd_graph.training.checks import check_arguments, check_data
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.run import Run
@@ -64,7 +64,11 @@ class Trainer:
         output: Folder for model.pt, log.csv and checkpoints/, in place of those of an earlier run
             there; None writes nothing.
         checkpoint_seconds: Least time between checkpoints.
-        progress: Whether to show progress bars.
+        callbacks: Called before the first epoch, after each, and at the end; see
+            :class:`nnmd_graph.training.callbacks.Callback`.
+        loggers: Where the errors of each epoch go: ``"csv"`` (log.csv, which ``output`` always
+            gets), ``"tensorboard"``, ``"wandb"`` (of the extra ``loggers``).
+        progress: Whether to show what is being done: bars on a terminal, lines in a log.
 
     Raises:
         ValueError: If an argument is out of range or unknown.
@@ -96,6 +100,8 @@ class Trainer:
         device: str = "auto",
         output: str | Path | None = None,
         checkpoint_seconds: float = 10.0,
+        callbacks: Iterable[Callback] = (),
+        loggers: Iterable[str] = ("csv",),
         progress: bool = False,
     ) -> None:
         self.loss = loss if loss is not None else EnergyForcesLoss()
@@ -120,6 +126,8 @@ class Trainer:
         self.device = str(device)
         self.output = None if output is None else Path(output)
         self.checkpoint_seconds = checkpoint_seconds
+        self.callbacks = callbacks if isinstance(callbacks, Callback) else tuple(callbacks)
+        self.loggers = loggers if isinstance(loggers, str) else tuple(loggers)
         self.progress = progress
         check_arguments(self)
 
@@ -155,6 +163,7 @@ class Trainer:
                 or another process writes there.
             TypeError: If the potential is no Potential or the data no AtomsDataset.
             DivergedError: If the loss becomes NaN or infinite.
+            CallbackError: If a callback fails.
         """
         check_data(self, potential, train, val)
         if resume and self.output is None:

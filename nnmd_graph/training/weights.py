@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from ase.data import chemical_symbols
-from torch import Tensor
+from nnmd_graph.choices import BALANCED, TERMS
+from nnmd_graph.elements import LARGEST, atomic_number, symbol
 
-from nnmd_graph.data.dataset import AtomsDataset
-from nnmd_graph.elements import atomic_number
+if TYPE_CHECKING:
+    from torch import Tensor
 
-BALANCED = "balanced"
+    from nnmd_graph.data.dataset import AtomsDataset
 
 ElementWeights = str | Mapping[Any, float] | None
 
@@ -39,8 +38,7 @@ def check_element_weights(given: Any) -> str | dict[int, float] | None:
         z = atomic_number(element, "element_weights")
         if z in weights:
             raise ValueError(
-                f"`element_weights` must name an element once, got {chemical_symbols[z]} twice; "
-                "leave one out"
+                f"`element_weights` must name an element once, got {symbol(z)} twice; leave one out"
             )
         number: Any = weight  # what came, whatever was asked for
         plain = isinstance(number, Real) and not isinstance(number, bool)
@@ -63,8 +61,7 @@ def balanced_weights(train: AtomsDataset) -> dict[int, float]:
     for atoms, labels in zip(train.frames, train.labels, strict=True):
         if labels.has_force is not None:
             weight = 1.0 if labels.weight is None else labels.weight
-            numbers = atoms.numbers[labels.has_force]
-            for z, count in zip(*np.unique(numbers, return_counts=True), strict=True):
+            for z, count in Counter(atoms.numbers[labels.has_force].tolist()).items():
                 counts[int(z)] = counts.get(int(z), 0.0) + weight * int(count)
     total = sum(counts.values())
     return {z: total / (len(counts) * count) for z, count in sorted(counts.items())}
@@ -72,7 +69,7 @@ def balanced_weights(train: AtomsDataset) -> dict[int, float]:
 
 def mean_weights(train: AtomsDataset, element_weights: Any) -> dict[str, float]:
     """Mean weight of the labels of each term in a training set; 1 for a term without labels."""
-    sums = {term: [0.0, 0] for term in ("energy", "forces", "stress")}
+    sums = {term: [0.0, 0] for term in TERMS}
     table = weight_table(element_weights or {}).numpy()
     for atoms, labels in zip(train.frames, train.labels, strict=True):
         weight = 1.0 if labels.weight is None else labels.weight
@@ -90,7 +87,9 @@ def mean_weights(train: AtomsDataset, element_weights: Any) -> dict[str, float]:
 
 def weight_table(element_weights: Mapping[int, float]) -> Tensor:
     """Weight by atomic number, 1 where none is given, [Z]."""
-    table = torch.ones(len(chemical_symbols), dtype=torch.float64)
+    import torch  # here: configs are checked without it
+
+    table = torch.ones(LARGEST + 1, dtype=torch.float64)
     for z, weight in element_weights.items():
         table[z] = weight
     return table

@@ -10,6 +10,7 @@ from typing import Any
 
 from ase import Atoms
 
+from nnmd_graph.choices import TERMS
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.errors import did_you_mean
@@ -18,13 +19,14 @@ from nnmd_graph.files import read_json, write_json
 from nnmd_graph.folders import COMPARISON, MARKS, check_apart, check_output, shared
 from nnmd_graph.models import Potential
 from nnmd_graph.training.comparison_config import (
+    SETTINGS,
     ComparisonConfig,
     parse_comparison,
     read_comparison,
     write_comparison,
 )
 from nnmd_graph.training.config_files import is_written_here
-from nnmd_graph.training.loss import TERMS, EnergyForcesLoss
+from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.resume import fingerprint
 from nnmd_graph.workflow.building import Parts, read_parts
 from nnmd_graph.workflow.comparison_measurements import best_run, measure, start_of
@@ -40,7 +42,7 @@ from nnmd_graph.workflow.comparison_runs import (
     write_subsets,
 )
 
-SETTINGS, DATA = "comparison.yaml", "data.json"
+DATA = "data.json"
 
 Models = Mapping[str, Source]
 Settings = ComparisonConfig | Mapping[str, Any] | str | os.PathLike[str]

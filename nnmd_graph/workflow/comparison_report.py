@@ -19,9 +19,9 @@ from nnmd_graph.evaluation.comparison_plots import (
     training_progress,
 )
 from nnmd_graph.evaluation.predictions import Array
-from nnmd_graph.evaluation.report import versions
 from nnmd_graph.training.comparison_config import ComparisonConfig
 from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.versions import versions
 from nnmd_graph.workflow.building import Parts
 from nnmd_graph.workflow.comparison_measurements import best_run, measured
 from nnmd_graph.workflow.comparison_runs import Planned, Result

@@ -41,7 +41,7 @@ Result = dict[str, Any]
 
 MAY_DIFFER = (
     *("device", "data.train", "data.val", "data.test"),  # files may have moved
-    *("training.precompute", "training.checkpoint_seconds"),
+    *("training.precompute", "training.checkpoint_seconds", "training.loggers"),
 )
 """Settings with which a comparison may go on although its runs have other values."""
 
@@ -293,7 +293,7 @@ def _errors(metrics: Metrics) -> dict[str, Any]:
 def _settings(run: Planned) -> dict[str, Any]:
     """What a failure is remembered for; a device with more memory deserves another try."""
     values = run.config.model_dump(mode="json", exclude={"data"})
-    for name in ("precompute", "checkpoint_seconds"):
+    for name in ("precompute", "checkpoint_seconds", "loggers"):
         values["training"].pop(name)
     plain: dict[str, Any] = finite(values)
     return plain

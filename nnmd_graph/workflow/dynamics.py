@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 from nnmd_graph.calculators import NNMDCalculator
 from nnmd_graph.calculators.results import NotFiniteError
+from nnmd_graph.errors import MessageError
 from nnmd_graph.evaluation import energy_drift
+from nnmd_graph.evaluation.plots import numbers_first
 from nnmd_graph.folders import check_apart, check_writable, work_in
 from nnmd_graph.models import Committee, ExtrapolationError, Potential
 from nnmd_graph.models.model_file import model_file
@@ -47,7 +49,7 @@ MAX_TEMPERATURE = 1e5
 """K; nothing that the potential was made for is hotter."""
 
 
-class UnstableError(RuntimeError):
+class UnstableError(MessageError):
     """The simulation blew up."""
 
 
@@ -199,7 +201,11 @@ def run_md(
     result.num_extrapolating_steps = calculator.num_extrapolating_evaluations
     if files:
         t, energy, heat = result.samples[:, 0], result.samples[:, 3], result.samples[:, 4]
-        energy_drift(t, energy, len(atoms), files["plot"], temperature=heat)
+        files["plot"].unlink(missing_ok=True)
+        with numbers_first(files["plot"].name):
+            energy_drift(t, energy, len(atoms), files["plot"], temperature=heat)
+        if not files["plot"].is_file():
+            del files["plot"]
     return result
 
 

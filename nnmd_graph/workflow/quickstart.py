@@ -10,12 +10,12 @@ from pathlib import Path
 import ase.io
 from ase.build import bulk
 
+from nnmd_graph.choices import QUICKSTART_EPOCHS
 from nnmd_graph.files import replacing
 from nnmd_graph.folders import check_output
 from nnmd_graph.workflow.dynamics import MDResult, run_md
 from nnmd_graph.workflow.training import TrainingResult, train_from_config
 
-MAX_EPOCHS = 60
 CONFIG = """\
 # What is not said here has its default; run/config.yaml shows all settings and what they mean.
 data: {{train: copper.extxyz}}
@@ -51,7 +51,7 @@ def run_quickstart(
     output: str | os.PathLike[str] = "quickstart",
     *,
     seed: int = 0,
-    max_epochs: int = MAX_EPOCHS,
+    max_epochs: int = QUICKSTART_EPOCHS,
     overwrite: bool = False,
     progress: bool = False,
     say: Callable[[str], None] = lambda step: None,

@@ -21,11 +21,13 @@ from nnmd_graph.evaluation import (
     predict,
     write_report,
 )
+from nnmd_graph.evaluation.plots import numbers_first
 from nnmd_graph.files import write_json
 from nnmd_graph.folders import MARKS, RUN, check_apart, check_output, claimed
 from nnmd_graph.models import Potential
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.naming import naming
+from nnmd_graph.progress import say
 from nnmd_graph.training.callbacks import Row
 from nnmd_graph.training.checks import check_data
 from nnmd_graph.training.config import (
@@ -144,6 +146,8 @@ def _train(
     def begin() -> None:
         write_config(config, folder / CONFIG)
 
+    if progress:
+        say("data: " + ", ".join(f"{len(part)} {NAMES[name]}" for name, part in parts.items()))
     with claimed(folder, FILES):
         _check_folder(folder, config, resume, overwrite)  # who claims late may find another run
         with naming(training_keys(config)):
@@ -270,21 +274,26 @@ def _write_results(
     facts: dict[str, str],
 ) -> None:
     shown = "test" if "test" in predictions else list(predictions)[-1]
-    parity(predictions[shown], folder / "parity.png", title=f"{NAMES[shown]} set")
-    error_histogram(predictions[shown], folder / "errors.png", title=f"{NAMES[shown]} set")
-    learning_curves(folder / "log.csv", folder / "learning_curves.png")
     values: dict[str, Any] = dict(metrics)
     values["epochs"] = int(history[-1]["epoch"])
     values["training_seconds"] = history[-1]["seconds"]
     values["seed"] = config.seed
     write_json(values, folder / "metrics.json", seal=False)
+    title = f"{NAMES[shown]} set"
+    images = {name: folder / name for name in ("parity.png", "errors.png", "learning_curves.png")}
+    for image in images.values():
+        image.unlink(missing_ok=True)  # an older one is of another state of the run
+    with numbers_first("parity.png"):
+        parity(predictions[shown], images["parity.png"], title=title)
+    with numbers_first("errors.png"):
+        error_histogram(predictions[shown], images["errors.png"], title=title)
+    with numbers_first("learning_curves.png"):
+        learning_curves(history, images["learning_curves.png"])
+    captions = (f"Predictions against labels, {title}", f"Errors, {title}", "Training")
+    figures = dict(zip(captions, images.values(), strict=True))
     write_report(
         folder,
         metrics={f"{NAMES[name]} set": part for name, part in reversed(metrics.items())},
-        figures={
-            f"Predictions against labels, {NAMES[shown]} set": folder / "parity.png",
-            f"Errors, {NAMES[shown]} set": folder / "errors.png",
-            "Training": folder / "learning_curves.png",
-        },
+        figures={caption: image for caption, image in figures.items() if image.is_file()},
         facts=facts | {"finished": time.strftime("%Y-%m-%d %H:%M:%S")},
     )

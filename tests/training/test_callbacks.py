@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nnmd_graph.training import EnergyForcesLoss
+from nnmd_graph.training import EnergyForcesLoss, Trainer
 from nnmd_graph.training.callbacks import COLUMNS, CSVLog, TrainingProgress
 
 from .conftest import Fit
@@ -73,7 +73,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> list[Console]:
         consoles.append(Console(stderr=stderr, force_terminal=True, width=120))
         return consoles[-1]
 
-    monkeypatch.setattr("nnmd_graph.training.callbacks.Console", make)
+    monkeypatch.setattr("nnmd_graph.progress.Screen", make)
     return consoles
 
 
@@ -81,7 +81,7 @@ def test_the_bar_shows_epochs_and_errors(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal(monkeypatch)
-    with TrainingProgress(5, enabled=True) as progress:
+    with TrainingProgress(Trainer(max_epochs=5, progress=True)) as progress:
         progress.show({"epoch": 3, "val_energy_mae": 1.234, "val_forces_mae": 45.678})
     out, err = capsys.readouterr()
     assert out == ""
@@ -93,7 +93,7 @@ def test_the_bar_without_validation_shows_the_loss(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal(monkeypatch)
-    with TrainingProgress(5, enabled=True) as progress:
+    with TrainingProgress(Trainer(max_epochs=5, progress=True)) as progress:
         progress.show({"epoch": 1, "train_loss": 0.5})
     assert "loss 0.5" in capsys.readouterr().err
 

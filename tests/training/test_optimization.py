@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from nnmd_graph.choices import SCHEDULES
 from nnmd_graph.training.optimization import (
-    SCHEDULES,
     Schedule,
     largest_gradient,
     make_optimizer,

@@ -12,7 +12,7 @@ import torch_geometric.nn
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from nnmd_graph.errors import did_you_mean
+from nnmd_graph.choices import PYG, unknown_convolution
 from nnmd_graph.nn.conv.cgcnn import CGCNNConv
 from nnmd_graph.nn.conv.enveloped import EnvelopedConv
 from nnmd_graph.nn.conv.gat import GATConv
@@ -35,7 +35,6 @@ CONVOLUTIONS: dict[str, Convolution] = {
 
 BUILT_IN = tuple(CONVOLUTIONS.values())
 
-PYG = "torch_geometric.nn."
 EDGE_FIELDS = ("edge_index", "edge_attr", "edge_weight", "edge_unit")
 
 
@@ -76,11 +75,7 @@ def find_convolution(conv: str | Convolution) -> Convolution:
     of_pyg: Any = getattr(torch_geometric.nn, conv.removeprefix(PYG), None)
     if conv.startswith(PYG) and isinstance(of_pyg, type) and MessagePassing in of_pyg.__mro__:
         return of_pyg
-    hint = did_you_mean(conv, CONVOLUTIONS) or "; import the file that registers it first"
-    raise ValueError(
-        f"`conv` must be one of {sorted(CONVOLUTIONS)} or for example '{PYG}CGConv', got "
-        f"{conv!r}{hint}"
-    )
+    raise ValueError(unknown_convolution(conv, CONVOLUTIONS))
 
 
 def convolution_name(conv: Convolution) -> str:
