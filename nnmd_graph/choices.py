@@ -12,6 +12,8 @@ from nnmd_graph.errors import did_you_mean
 
 MODELS = ("bpnn", "embedded", "gcnn")
 REPRESENTATIONS = ("acsf", "embedded_acsf")
+RECIPES = ("gastegger2018", "imbalzano2018", "pool")
+"""Automatic sets of symmetry functions."""
 INITIALIZATIONS = ("periodic_table", "random")
 """Starts of the vectors of the elements."""
 READOUTS = ("shared", "element")

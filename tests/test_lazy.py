@@ -12,6 +12,7 @@ from nnmd_graph import choices
 from nnmd_graph.nn.conv.registry import CONVOLUTIONS
 from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
 from nnmd_graph.nn.mlp import ACTIVATIONS
+from nnmd_graph.representations.auto import RECIPES
 
 HEAVY = ("torch", "torch_geometric", "ase", "matplotlib", "lightning_fabric")
 
@@ -79,6 +80,7 @@ def test_names_that_settings_choose_from_are_those_of_the_code() -> None:
     """They stand apart, so that a config is checked without PyTorch."""
     assert set(choices.CONVOLUTIONS) <= set(CONVOLUTIONS)
     assert set(choices.CUTOFF_FUNCTIONS) == set(CUTOFF_FUNCTIONS)
+    assert set(choices.RECIPES) == set(RECIPES)
     assert set(choices.SMOOTH_ACTIVATIONS) < set(ACTIVATIONS)
 
 

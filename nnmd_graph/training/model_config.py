@@ -27,13 +27,12 @@ from nnmd_graph.choices import (
     PYG,
     RADIAL_BASES,
     READOUTS,
+    RECIPES,
     REPRESENTATIONS,
     SMOOTH_ACTIVATIONS,
     unknown_convolution,
 )
 from nnmd_graph.errors import did_you_mean
-from nnmd_graph.representations.auto import RECIPES
-from nnmd_graph.representations.symmetry_functions import from_dict
 
 REGISTRY = "nnmd_graph.nn.conv.registry"
 """Where convolutions of one's own are registered, if any are."""
@@ -77,7 +76,7 @@ class RepresentationConfig(Section):
         default="acsf",
         description="acsf (symmetry functions) or embedded_acsf (with trainable element vectors)",
     )
-    recipe: Annotated[str, OneOf(sorted(RECIPES))] = Field(
+    recipe: Annotated[str, OneOf(RECIPES)] = Field(
         default="gastegger2018", description="published automatic set"
     )
     options: dict[str, Any] = Field(
@@ -105,15 +104,24 @@ class RepresentationConfig(Section):
         description="start of the vectors: periodic_table or random, of embedded_acsf",
     )
 
-    @model_validator(mode="after")
-    def _check(self) -> RepresentationConfig:
-        known = list(inspect.signature(RECIPES[self.recipe]).parameters)[1:]
+    def _check_options(self) -> None:
+        from nnmd_graph.representations.auto import RECIPES as FUNCTIONS  # needs NumPy
+
+        known = list(inspect.signature(FUNCTIONS[self.recipe]).parameters)[1:]
         for name in self.options:
             if name not in known:
                 hint = did_you_mean(name, known)
                 raise ValueError(f"`options` of {self.recipe!r} are {known}, got {name!r}{hint}")
-        for function in self.functions or ():
-            from_dict(function)
+
+    @model_validator(mode="after")
+    def _check(self) -> RepresentationConfig:
+        if self.options:
+            self._check_options()
+        if self.functions:
+            from nnmd_graph.representations.symmetry_functions import from_dict
+
+            for function in self.functions:
+                from_dict(function)
         if self.embedding_dim is not None and self.channels is not None:
             raise ValueError(
                 f"expected `embedding_dim` or `channels`, got {self.embedding_dim} and "
