@@ -162,7 +162,9 @@ class EnergyModel(nn.Module):
             representation: Any = self.representation  # a method that only some have
             representation.fit_basis(x)
         if self.scaler is not None:
-            self.scaler.fit(self._mixed(x), species_id)
+            kept = getattr(self.representation, "independent", None)
+            more = {} if kept is None else {"kept": kept}
+            self.scaler.fit(self._mixed(x), species_id, **more)
         if hasattr(self.readout, "centre"):
             each = torch.arange(len(self.species), device=x.device)
             isolated = self._scaled(self.isolated_features(x.dtype), each)

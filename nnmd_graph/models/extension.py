@@ -7,15 +7,10 @@ from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
-import torch
-from torch import nn
-
 from nnmd_graph.models import checkpoint
 from nnmd_graph.models.carry_over import Origins, carry_over
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_tuple
-from nnmd_graph.representations.range_scaling import RangeScaler
-from nnmd_graph.representations.scaling import FeatureScaler
 
 
 def extend_species(potential: Potential, species: Iterable[int | str] | int | str) -> Potential:
@@ -134,61 +129,3 @@ def _resized(values: dict[str, Any], before: Any, after: Any) -> dict[str, Any]:
         if part is not None and part["arguments"].get(key) == before:
             values[name] = part | {"arguments": part["arguments"] | {key: after}}
     return values
-
-
-# -- scaling of what is new -----------------------------------------------------------------------
-def has_new_entries(scaler: nn.Module | None) -> bool:
-    """Whether some, but not all entries of a scaler were never fitted."""
-    if not isinstance(scaler, FeatureScaler | RangeScaler):
-        return False
-    unfitted = _unfitted(scaler)
-    return bool(unfitted.any()) and not bool(unfitted.all())
-
-
-@torch.no_grad()
-def fit_new_scaling(scaler: nn.Module | None, x: torch.Tensor, species_id: torch.Tensor) -> None:
-    """Fit the entries of a scaler that never were, and leave the others as they are.
-
-    They are features of new neighbours and elements whose net is fresh. Where nothing was ever
-    fitted, nothing is: then features are meant to be taken as they are.
-
-    Args:
-        scaler: Of a model; None and unknown kinds are left alone.
-        x: Features of a training set, [N, F].
-        species_id: Local element numbers, [N].
-    """
-    if not isinstance(scaler, FeatureScaler | RangeScaler) or not has_new_entries(scaler):
-        return
-    unfitted = _unfitted(scaler)
-    for s, columns in enumerate(unfitted):
-        rows = x if len(unfitted) == 1 else x[species_id == s]
-        places = torch.nonzero(columns).squeeze(-1)
-        if len(rows) and len(places):
-            _fit_columns(scaler, s, places, rows[:, places])
-
-
-def _unfitted(scaler: FeatureScaler | RangeScaler) -> torch.Tensor:
-    """Entries that are still those of a new scaler, [S, F] bool."""
-    if isinstance(scaler, RangeScaler):
-        start = {"minimum": 0.0, "maximum": 1.0, "mean": 0.0, "sigma": 1.0}
-        entries = [scaler.get_buffer(name) == value for name, value in start.items()]
-        return torch.stack(entries).all(0)
-    unit = torch.eye(scaler.mean.shape[1]).to(scaler.matrix)
-    same = scaler.matrix == unit
-    return (scaler.mean == 0.0) & same.all(1) & same.all(2)
-
-
-def _fit_columns(
-    scaler: FeatureScaler | RangeScaler, s: int, places: torch.Tensor, rows: torch.Tensor
-) -> None:
-    ids = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
-    if isinstance(scaler, RangeScaler):
-        ranges = RangeScaler(1, len(places), scaler.kind).to(rows)
-        ranges.fit(rows, ids)
-        for name in ("minimum", "maximum", "mean", "sigma"):
-            scaler.get_buffer(name)[s, places] = ranges.get_buffer(name)[0]
-        return
-    own = FeatureScaler(1, len(places), scaler.ridge).to(rows)
-    own.fit(rows, ids)
-    scaler.mean[s, places] = own.mean[0]
-    scaler.matrix[s, places.unsqueeze(1), places] = own.matrix[0]

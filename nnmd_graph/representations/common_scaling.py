@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from nnmd_graph.representations.scaling import FeatureScaler
@@ -29,9 +29,14 @@ class CommonScaler(FeatureScaler):
         super().__init__(1, num_features, ridge)
 
     @torch.no_grad()
-    def fit(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
+    def fit(
+        self,
+        x: Float[Tensor, "N F"],
+        species_id: Int[Tensor, " N"],
+        kept: Bool[Tensor, " F"] | None = None,
+    ) -> None:
         """Fit to features of a training set."""
-        super().fit(x, torch.zeros_like(species_id))
+        super().fit(x, torch.zeros_like(species_id), kept)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""

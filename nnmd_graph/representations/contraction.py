@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from nnmd_graph.representations.scaling import whitening
+from nnmd_graph.representations.scaling import Moments, whitening
 
 RIDGE = 0.01
 """Variance, in units of a function's, below which a direction of the functions counts as noise.
@@ -50,7 +50,7 @@ class Contraction(nn.Module):
         rows = sums.transpose(1, 2).flatten(0, 1).double()
         rows = rows[(rows != 0.0).any(dim=1)]
         if len(rows):
-            self.basis.copy_(whitening(rows, RIDGE)[1].flip(1))
+            self.basis.copy_(whitening(Moments.of(rows), RIDGE).flip(1))
 
 
 def start_of_channels(

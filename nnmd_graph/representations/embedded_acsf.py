@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from nnmd_graph.choices import INITIALIZATIONS
@@ -203,6 +203,28 @@ class EmbeddedACSF(nn.Module):
                 vectors.append(weights)
         return torch.cat(vectors, 1)
 
+    @property
+    def independent(self) -> Bool[Tensor, " F"]:
+        """Features that others do not tell already, as a mask.
+
+        Vectors of S elements have S independent components, their products as many as there are
+        pairs; of the channels those are left out that start as copies of others. What is left out
+        is a combination of the others, which moves when the vectors are trained: a net that hangs
+        on its small remainder is thrown off by every step.
+        """
+        if self.channels is not None:
+            parts = []
+            radial, angular = self.embedding.detach().tensor_split([self._radial], dim=1)
+            vectors = {"1": radial, "2": self._pairs(angular)}
+            for order, contraction in self.contractions.items():
+                module: Any = contraction  # torch takes attributes of modules for tensors
+                both = torch.einsum("nc,pc->npc", module.mixing.detach(), vectors[order])
+                parts.append(_independent(both.flatten(0, 1), copies=False))
+            return torch.cat(parts)
+        own = self.embedding.detach()
+        chosen = {1: _independent(own), 2: _independent(self._pairs(own))}
+        return torch.cat([chosen[order] for order, _ in self._blocks])
+
     def fit_basis(self, sums: Float[Tensor, "N G"]) -> None:
         """Fit what combines functions to the sums that ``fixed`` gives for a training set."""
         for order, contraction in self.contractions.items():
@@ -267,6 +289,27 @@ class EmbeddedACSF(nn.Module):
         if self.channels is not None:
             size = f"in {self.channels} channels"
         return f"{names}; cutoff={self.cutoff} Å; {len(self.functions)} functions {size}"
+
+
+def _independent(vectors: Float[Tensor, "S D"], *, copies: bool = True) -> Bool[Tensor, " D"]:
+    """As many columns as can be independent, those first that the ones before tell least of.
+
+    Args:
+        vectors: The columns, side by side.
+        copies: Whether columns that only are copies now, and need not remain so, are among them.
+    """
+    rest, length = vectors.double(), vectors.double().norm(dim=0)
+    chosen = torch.zeros(len(length), dtype=torch.bool, device=rest.device)
+    for _ in range(min(rest.shape)):
+        size = rest.norm(dim=0).masked_fill(chosen, -1.0)
+        best = int(size.argmax())
+        if size[best] > 1e-6 * length[best]:
+            unit = rest[:, best] / size[best]
+            rest = rest - torch.outer(unit, unit @ rest)
+        elif not copies:
+            break
+        chosen[best] = True
+    return chosen
 
 
 def _start(species: tuple[int, ...], dim: int, init: str, seed: int) -> np.ndarray:

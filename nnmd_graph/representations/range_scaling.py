@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from nnmd_graph.nn.scatter import take
+from nnmd_graph.representations.scaling import Moments
 
 KINDS = ("none", "scale", "center", "scale_center", "sigma")
 
@@ -97,7 +99,12 @@ class RangeScaler(nn.Module):
         return torch.where(width > torch.finfo(width.dtype).tiny, width, 1.0)
 
     @torch.no_grad()
-    def fit(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
+    def fit(
+        self,
+        x: Float[Tensor, "N F"],
+        species_id: Int[Tensor, " N"],
+        kept: Bool[Tensor, " F"] | None = None,
+    ) -> None:
         """Fit to features of a training set; elements that it lacks keep their values."""
         for s in range(len(self.mean)):
             rows = x[species_id == s].double()
@@ -108,6 +115,45 @@ class RangeScaler(nn.Module):
             self.mean[s] = rows.mean(0)
             square = (rows - rows.mean(0)).square().sum(0)
             self.sigma[s] = (square / max(len(rows) - 1, 1)).sqrt()
+
+    @torch.no_grad()
+    def fitted(self) -> Bool[Tensor, "S F"]:
+        """Features whose scaling is no longer that of a new module, [S, F]."""
+        start = {"minimum": 0.0, "maximum": 1.0, "mean": 0.0, "sigma": 1.0}
+        return ~torch.stack([self.get_buffer(n) == value for n, value in start.items()]).all(0)
+
+    @torch.no_grad()
+    def moments(self, row: int) -> Moments:
+        """Moments of the features that the scaling of an element was fitted to.
+
+        How features go together is not known to it: they count as independent.
+        """
+        known = self.fitted()[row]
+        mean, sigma = self.mean[row].double().clone(), self.sigma[row].double()
+        return Moments(mean, torch.where(known, sigma, 0.0).square().diag())
+
+    @torch.no_grad()
+    def widen(self, row: int, x: Float[Tensor, "N F"]) -> None:
+        """Let the ranges of an element hold more atoms; mean and sigma become those of these.
+
+        Features that the scaling was not fitted to were zero.
+        """
+        known = self.fitted()[row]
+        low, high = (torch.where(known, v[row], 0.0) for v in (self.minimum, self.maximum))
+        self.fit(x, torch.full((len(x),), row, dtype=torch.long, device=x.device))
+        self.minimum[row] = torch.minimum(self.minimum[row], low)
+        self.maximum[row] = torch.maximum(self.maximum[row], high)
+
+    def affine(self, row: int) -> tuple[Tensor, Tensor]:
+        """A [F, F] and a [F] of x' = x A + a for one element, float64."""
+        double = copy.deepcopy(self).double()
+        if self.kind == "none":
+            return torch.eye(self.mean.shape[1]).to(double.mean), torch.zeros_like(double.mean[row])
+        shift = double.minimum if self.kind == "scale" else double.mean
+        if self.kind == "center":
+            return torch.eye(len(shift[row])).to(shift), -shift[row]
+        factor = (self.s_max - self.s_min) / double.width[row]
+        return factor.diag(), self.s_min - factor * shift[row]
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""

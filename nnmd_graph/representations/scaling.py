@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from nnmd_graph.nn.scatter import take
 
 
-def whitening(
-    rows: Float[Tensor, "N F"], ridge: float
-) -> tuple[Float[Tensor, " F"], Float[Tensor, "F F"]]:
-    """Mean and matrix of :class:`FeatureScaler`, the smallest principal component first, float64.
+@dataclass(frozen=True)
+class Moments:
+    """First and second moments of the features of some atoms, float64.
+
+    Attributes:
+        mean: [F].
+        covariance: [F, F]; zero for features that do not vary.
+    """
+
+    mean: Float[Tensor, " F"]
+    covariance: Float[Tensor, "F F"]
+
+    @classmethod
+    def of(cls, rows: Float[Tensor, "N F"]) -> Moments:
+        """Moments of the features of one or more atoms."""
+        rows = rows.double()
+        mean = rows.mean(0)
+        shifted = rows - mean
+        # A feature that does not vary says nothing: dividing would blow up its rounding noise.
+        constant = shifted.square().mean(0).sqrt() <= 1e-6 * rows.abs().amax(0) + 1e-12
+        shifted = shifted * ~constant
+        return cls(mean, shifted.mT @ shifted / len(rows))
+
+    @property
+    def sigma(self) -> Float[Tensor, " F"]:
+        """Standard deviation of each feature, [F]."""
+        return self.covariance.diagonal().clamp(min=0.0).sqrt()
+
+    def about(self, centre: Float[Tensor, " F"]) -> Float[Tensor, "F F"]:
+        """Second moment about a point, [F, F]."""
+        step = self.mean - centre
+        return self.covariance + torch.outer(step, step)
+
+
+def whitening(moments: Moments, ridge: float) -> Float[Tensor, "F F"]:
+    """Matrix of :class:`FeatureScaler`, the smallest principal component first, float64.
 
     Args:
-        rows: Features of one or more atoms, float64.
+        moments: Of the features.
         ridge: Variance below which a direction counts as noise.
     """
-    mean = rows.mean(0)
-    sigma = (rows - mean).square().mean(0).sqrt()
-    # A feature that does not vary says nothing: dividing would blow up its rounding noise.
-    constant = sigma <= 1e-6 * rows.abs().amax(0) + 1e-12
-    sigma = torch.where(constant, torch.ones_like(sigma), sigma)
-    z = (rows - mean) / sigma
-    variance, axes = torch.linalg.eigh(z.T @ z / len(z))
-    return mean, axes / (variance.clamp(min=0.0) + ridge).sqrt() / sigma.unsqueeze(-1)
+    sigma = torch.where(moments.sigma > 0.0, moments.sigma, 1.0)
+    variance, axes = torch.linalg.eigh(moments.covariance / torch.outer(sigma, sigma))
+    return axes / (variance.clamp(min=0.0) + ridge).sqrt() / sigma.unsqueeze(-1)
 
 
 class FeatureScaler(nn.Module):
@@ -72,13 +100,74 @@ class FeatureScaler(nn.Module):
         return scaled
 
     @torch.no_grad()
-    def fit(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
-        """Fit to features of a training set; elements that it lacks keep their values."""
+    def fit(
+        self,
+        x: Float[Tensor, "N F"],
+        species_id: Int[Tensor, " N"],
+        kept: Bool[Tensor, " F"] | None = None,
+    ) -> None:
+        """Fit to features of a training set; elements that it lacks keep their values.
+
+        Args:
+            x: Features.
+            species_id: Local element numbers.
+            kept: Features that enter, the others are combinations of them; None: all.
+        """
         for s in range(len(self.mean)):
             rows = x[species_id == s].double()
-            if not len(rows):
-                continue
-            self.mean[s], self.matrix[s] = whitening(rows, self.ridge)
+            if len(rows):
+                self.hold(s, Moments.of(rows), kept)
+
+    @torch.no_grad()
+    def hold(self, row: int, moments: Moments, kept: Bool[Tensor, " F"] | None = None) -> None:
+        """Scale features with these moments, for one element."""
+        if kept is None:
+            kept = torch.ones_like(moments.mean, dtype=torch.bool)
+        covariance = moments.covariance * torch.outer(kept, kept)
+        matrix = whitening(Moments(moments.mean, covariance), self.ridge)
+        self.mean[row], self.matrix[row] = moments.mean, matrix * kept.unsqueeze(1)
+
+    @torch.no_grad()
+    def fitted(self) -> Bool[Tensor, "S F"]:
+        """Features whose scaling is no longer that of a new module, [S, F]."""
+        unit = torch.eye(self.mean.shape[1]).to(self.matrix)
+        same = self.matrix == unit
+        return ~((self.mean == 0.0) & same.all(1) & same.all(2))
+
+    def kept(self, row: int) -> Bool[Tensor, " F"]:
+        """Features of an element that enter."""
+        return (self.matrix[row] != 0.0).any(1)
+
+    @torch.no_grad()
+    def moments(self, row: int) -> Moments:
+        """Moments of the features that the scaling of an element was fitted to.
+
+        They follow from the matrix A: (A A^T)^-1 = C + ridge sigma^2, the diagonal of which is
+        (1 + ridge) sigma^2, or the ridge for a feature that did not vary. Features that the scaling
+        was not fitted to do not vary: they were zero.
+        """
+        places = torch.nonzero(self.fitted()[row] & self.kept(row)).squeeze(-1)
+        mean = self.mean[row].double().clone()
+        covariance = torch.zeros(len(mean), len(mean)).to(mean)
+        if len(places):
+            matrix = self.matrix[row].double()[places]
+            unit = matrix.norm(dim=1, keepdim=True)  # features are of very different size
+            matrix = matrix / unit
+            spread = torch.linalg.pinv(matrix @ matrix.mT, hermitian=True) / (unit * unit.mT)
+            covariance[places.unsqueeze(1), places] = self._covariance(spread)
+        return Moments(mean, covariance)
+
+    def _covariance(self, spread: Tensor) -> Tensor:
+        diagonal, near = spread.diagonal(), 1e-3 * self.ridge
+        others = (spread - diagonal.diag()).abs().amax(1)
+        varies = ((diagonal - self.ridge).abs() > near) | (others > near)
+        square = diagonal / (1.0 + self.ridge)
+        return (spread - (self.ridge * square).diag()) * torch.outer(varies, varies)
+
+    def affine(self, row: int) -> tuple[Tensor, Tensor]:
+        """A [F, F] and a [F] of x' = x A + a for one element, float64."""
+        matrix = self.matrix[row].double().clone()
+        return matrix, -self.mean[row].double() @ matrix
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""

