@@ -232,6 +232,8 @@ PROVOKED: dict[str, Callable[[], object]] = {
     "an archive that is damaged": lambda: read_text("cut.xyz.gz", b"1\n\nCu 0 0 0\n"),
     "a file of CP2K without structures": lambda: read_text("run.log", b" CP2K| version 2023.1\n"),
     "NaN or infinite positions": nan_positions,
+    "a force that float32 cannot hold": lambda: labelled(1, forces=np.full((4, 3), 1e39)),
+    "an unknown unit": lambda: ng.AtomsDataset([copper()], 3.0, energy_unit="parsec"),
     "NaN or infinite forces": lambda: labelled(1, forces=np.full((4, 3), np.nan)),
     "forces of the wrong shape": lambda: labelled(1, forces=np.zeros((3, 3))),
     "a periodic direction without a volume": lambda: ng.AtomsDataset([Atoms("Cu", pbc=True)], 3.0),

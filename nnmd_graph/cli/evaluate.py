@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,18 +16,17 @@ from nnmd_graph.cli.console import (
 )
 from nnmd_graph.cli.options import (
     Device,
-    EnergyKey,
-    ForcesKey,
     Members,
     ModelFile,
     Overwrite,
-    StressKey,
+    with_reading,
 )
 
 PLOTS = ("parity.png", "errors.png")
 FILES = ("metrics.json", "predictions.extxyz", *PLOTS, "report.html")
 
 
+@with_reading
 def evaluate(
     model: ModelFile,
     data: Annotated[list[Path], typer.Argument(help="Data files.", show_default=False)],
@@ -42,9 +41,8 @@ def evaluate(
     committee: Members = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
-    energy_key: EnergyKey = None,
-    forces_key: ForcesKey = None,
-    stress_key: StressKey = None,
+    *,
+    reading: dict[str, Any],
 ) -> None:
     """Compare a model with labelled structures: MAE and RMSE of energy, forces and stress."""
     there = [name for name in FILES if output is not None and (output / name).exists()]
@@ -63,8 +61,7 @@ def evaluate(
         models = [model_file(path) for path in (model, *(committee or ()))]
         check_apart([output / name for name in FILES], {"data": data, "model": models})
     potential = load_committee(model, committee, device)
-    keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
-    dataset = read_dataset(data, potential, keys)
+    dataset = read_dataset(data, potential, reading)
     predictions = predict(potential, dataset, batch_size=batch_size, progress=True, groups=groups)
     metrics = Metrics.of(predictions)
     print_metrics({"all": metrics} | metrics.get("groups", {}))

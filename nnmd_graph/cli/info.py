@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nnmd_graph.cli.console import print_facts, print_line, print_warning, shown
-from nnmd_graph.cli.options import EnergyKey, ForcesKey, StressKey
+from nnmd_graph.cli.options import with_reading
 
 
+@with_reading
 def info(
     files: Annotated[
         list[Path],
         typer.Argument(help="A model (.pt), the folder of a run, or data.", show_default=False),
     ],
     cutoff: Annotated[float, typer.Option(help="Radius for counting neighbours, Å.")] = 5.0,
-    energy_key: EnergyKey = None,
-    forces_key: ForcesKey = None,
-    stress_key: StressKey = None,
     plots: Annotated[
         Path | None,
         typer.Option(help="Folder for a plot and a table of each model's symmetry functions."),
     ] = None,
+    *,
+    reading: dict[str, Any],
 ) -> None:
     """Say what is in a model file, or in data files: elements, labels, ranges, neighbours."""
     from nnmd_graph.workflow import describe_data, describe_model
@@ -40,10 +40,8 @@ def info(
         facts = describe_data(
             data,
             cutoff=cutoff,
-            energy_key=energy_key,
-            forces_key=forces_key,
-            stress_key=stress_key,
             progress=True,
+            **reading,
         )
         print_facts(facts, title=", ".join(shown(path) for path in data))
 

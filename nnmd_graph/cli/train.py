@@ -21,12 +21,10 @@ from nnmd_graph.cli.console import (
     shown,
 )
 from nnmd_graph.cli.options import (
-    EnergyKey,
-    ForcesKey,
     Overwrite,
     Settings,
-    StressKey,
     WeightKey,
+    with_reading,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
 CONFIG_SUFFIXES = (".yaml", ".yml")
 
 
+@with_reading
 def train(
     sources: Annotated[
         list[Path] | None,
@@ -68,11 +67,10 @@ def train(
     cutoff: Annotated[float | None, typer.Option(help="Radius of the neighbourhood, Å.")] = None,
     val: Annotated[Path | None, typer.Option(help="Validation set, instead of a part.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test set, instead of a part.")] = None,
-    energy_key: EnergyKey = None,
-    forces_key: ForcesKey = None,
-    stress_key: StressKey = None,
     weight_key: WeightKey = None,
     settings: Settings = None,
+    *,
+    reading: dict[str, Any],
 ) -> None:
     """Train a potential on a data file, or with the settings of a config file.
 
@@ -93,10 +91,8 @@ def train(
         "transfer.from": None if init is None else str(init.absolute()),
         "data.val": None if val is None else str(val.absolute()),
         "data.test": None if test is None else str(test.absolute()),
-        "data.energy_key": energy_key,
-        "data.forces_key": forces_key,
-        "data.stress_key": stress_key,
         "data.weight_key": weight_key,
+        **{f"data.{name}": value for name, value in reading.items()},
     }
     overrides = {key: value for key, value in given.items() if value is not None}
     overrides |= parse_overrides(settings or (), Config)

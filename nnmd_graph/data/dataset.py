@@ -2,9 +2,9 @@
 
 import copy
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from typing import Any, overload
 
@@ -15,21 +15,20 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from nnmd_graph.data.duplicates import geometry_groups
-from nnmd_graph.data.frames import as_list, check_structure, snapshot
+from nnmd_graph.data.duplicates import geometry_groups, shared, warn_of_shared
+from nnmd_graph.data.frames import as_list, check_sources, check_structure, positions_of, snapshot
 from nnmd_graph.data.isolated import isolated_atoms, split_with_isolated
+from nnmd_graph.data.label_checks import warn_of_suspicious_labels
 from nnmd_graph.data.label_keys import check_keys, warn_of_unread_labels
 from nnmd_graph.data.reading import read_frames
+from nnmd_graph.data.stated_units import UnitReader, converted
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import AtomicGraph, Labels, radius_graph, read_labels
-from nnmd_graph.graph.neighbors import (
-    BYTES_OF_EDGE,
-    check_cutoff,
-    check_edges,
-    estimated_edges,
-)
+from nnmd_graph.graph.labels import Key, check_range
+from nnmd_graph.graph.neighbors import BYTES_OF_EDGE, check_cutoff, check_edges, estimated_edges
 from nnmd_graph.progress import track
 from nnmd_graph.tables import html_of
+from nnmd_graph.units import EV_AND_ANGSTROM
 
 LABELS = ("energy", "forces", "stress")
 
@@ -56,9 +55,18 @@ class AtomsDataset(Dataset[AtomicGraph]):
         forces_key: name of the forces in `atoms.arrays`; default: the calculator's.
         stress_key: name of the stress (6, 9 or 3x3 numbers, eV/Å^3, tension positive) in
             `atoms.info`; default: the calculator's.
+        virial_key: name of the virial (6, 9 or 3x3 numbers, eV) in `atoms.info`, from which the
+            stress is taken: -virial / V, the convention of GAP, NEP and dpdata. The same happens
+            if `stress_key` names something that is called a virial.
         weight_key: name of the weight of a structure in `atoms.info`, a positive number that
             multiplies its squared errors in training; frames without it count 1. Default: no
             weights.
+        energy_unit: unit of the energies in the frames, e.g. "hartree", see `nnmd_graph.units`;
+            default: as the frames state (`energy_unit=hartree` among the keys of extended XYZ),
+            else eV. Frames and labels of the data set are always in eV and Å.
+        length_unit: unit of positions and cells, e.g. "bohr"; default: as stated, else Å.
+        forces_unit: e.g. "hartree/bohr"; default: as stated, else energy_unit/length_unit.
+        stress_unit: e.g. "GPa" or "kbar"; default: as stated, else energy_unit/length_unit^3.
         backend: neighbour search, see `radius_graph`.
         dtype: floating type of the graphs; default: `torch.get_default_dtype()` of now.
         sources: what to call each frame in messages, e.g. "frame 17 of 'li.extxyz'".
@@ -81,10 +89,15 @@ class AtomsDataset(Dataset[AtomicGraph]):
         frames: Iterable[ase.Atoms],
         cutoff: float,
         *,
-        energy_key: str | None = None,
-        forces_key: str | None = None,
-        stress_key: str | None = None,
+        energy_key: Key = None,
+        forces_key: Key = None,
+        stress_key: Key = None,
+        virial_key: Key = None,
         weight_key: str | None = None,
+        energy_unit: str | None = None,
+        length_unit: str | None = None,
+        forces_unit: str | None = None,
+        stress_unit: str | None = None,
         backend: str = "vesin",
         dtype: torch.dtype | None = None,
         sources: Sequence[str] | None = None,
@@ -97,33 +110,49 @@ class AtomsDataset(Dataset[AtomicGraph]):
         # One atom has no edges, but shows at once whether the backend is known and installed
         radius_graph(np.zeros((1, 3)), np.zeros((3, 3)), [False] * 3, cutoff, backend=backend)
         given = as_list(frames)
-        self.sources = _sources(sources, len(given))
-        keys = {
+        self.sources = check_sources(sources, len(given))
+        keys: dict[str, Any] = {
             "energy_key": energy_key,
             "forces_key": forces_key,
             "stress_key": stress_key,
+            "virial_key": virial_key,
             "weight_key": weight_key,
         }
+        units = {
+            "length_unit": length_unit,
+            "energy_unit": energy_unit,
+            "forces_unit": forces_unit,
+            "stress_unit": stress_unit,
+        }
+        self.labels: list[Labels]
+        self._take(given, keys, UnitReader(units, keys))
+        check_keys(self.frames, self.labels, keys)
+        warn_of_unread_labels(self, keys)
+        if weight_key is not None:
+            self.labels = [one if one.weight else replace(one, weight=1.0) for one in self.labels]
+        warn_of_suspicious_labels(self)
+        # Parts of this data set hold the same list and look their graphs up by these numbers
+        self._graphs: list[AtomicGraph | None] = [None] * len(self.frames)
+        self._numbers = np.arange(len(self.frames))
 
+    def _take(self, given: list[ase.Atoms], keys: dict[str, Any], reader: UnitReader) -> None:
+        """Read the labels, and copy the structures."""
         self.frames: list[ase.Atoms] = []
-        self.labels: list[Labels] = []
+        self.labels = []
         for i, atoms in enumerate(track(given, "reading labels")):
             try:
                 check_structure(atoms)
-                labels = read_labels(atoms, **keys)
+                units = reader.units(atoms, i)
+                labels = read_labels(atoms, **keys, units=units)
+                check_range(labels, self.dtype)
+                if units != EV_AND_ANGSTROM:
+                    atoms = converted(atoms, labels, units, keys, reader.stated(atoms))
                 self.frames.append(snapshot(atoms, labels))
             except (ValueError, TypeError) as error:
                 kind = TypeError if isinstance(error, TypeError) else ValueError
                 raise kind(f"`frames[{i}]`{self._origin(i)}: {error}") from error
             self.labels.append(labels)
-        check_keys(self.frames, self.labels, keys)
-        warn_of_unread_labels(self.frames, self.labels, keys)
-        if weight_key is not None:
-            self.labels = [one if one.weight else replace(one, weight=1.0) for one in self.labels]
-        self._warn_of_missing_labels()
-        # Parts of this data set hold the same list and look their graphs up by these numbers
-        self._graphs: list[AtomicGraph | None] = [None] * len(self.frames)
-        self._numbers = np.arange(len(self.frames))
+        reader.warn(self.sources)
 
     @classmethod
     def read(
@@ -131,7 +160,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         cutoff: float,
         *,
-        index: int | str | slice = ":",
+        index: int | str | slice | None = None,
         format: str | None = None,
         progress: bool = True,
         **kwargs: Any,
@@ -139,9 +168,10 @@ class AtomsDataset(Dataset[AtomicGraph]):
         """Read structures from one file or several: extxyz, traj, ase.db, GPAW, VASP, ...
 
         Args:
-            path: file name or names; compressed files (.gz, .bz2, .xz) too.
+            path: file name or names; compressed files (.gz, .bz2, .xz) too. Behind an "@" in a
+                name stand the frames that are wanted of that file: "li.extxyz@::10".
             cutoff: pairs closer than this become edges, Å.
-            index: which frames of each file, as in `ase.io.read`; default: all.
+            index: which frames of each file that names none, as in `ase.io.read`; default: all.
             format: ASE's name of the format; default: guessed. See `read_frames`.
             progress: show a bar when it takes more than two seconds.
             **kwargs: see `AtomsDataset`.
@@ -158,7 +188,8 @@ class AtomsDataset(Dataset[AtomicGraph]):
         if not paths:
             raise ValueError("`path`: expected a file name or several, got an empty list")
         # All names and formats are checked before the first file is read
-        files = [read_frames(p, index=index, format=format) for p in paths]
+        chosen = ":" if index is None else index
+        files = [read_frames(p, index=chosen, format=format) for p in paths]
         frames, sources = [], []
         for sourced in track(chain.from_iterable(files), "reading structures", enabled=progress):
             frames.append(sourced.atoms)
@@ -166,15 +197,11 @@ class AtomsDataset(Dataset[AtomicGraph]):
         return cls(frames, cutoff, sources=sources, **kwargs)
 
     # ------------------------------------------------------------------------- looking into it
-    @property
+    @cached_property
     def species(self) -> tuple[int, ...]:
         """Atomic numbers of the elements that occur, sorted."""
-        if not hasattr(self, "_species"):
-            found: set[int] = set()
-            for atoms in self.frames:
-                found.update(np.unique(atoms.numbers).tolist())
-            self._species = tuple(sorted(found))
-        return self._species
+        found = {int(z) for atoms in self.frames for z in np.unique(atoms.numbers)}
+        return tuple(sorted(found))
 
     def has(self, label: str) -> int:
         """Count the frames that have a label.
@@ -189,6 +216,18 @@ class AtomsDataset(Dataset[AtomicGraph]):
             hint = did_you_mean(label, LABELS)
             raise ValueError(f"`label`: expected one of {list(LABELS)}, got {label!r}{hint}")
         return sum(getattr(labels, label) is not None for labels in self.labels)
+
+    @cached_property
+    def isolated(self) -> NDArray[np.bool_]:
+        """Which frames are isolated atoms: one atom without neighbours within the cutoff, [B].
+
+        They tell E0 of their elements and are always trained on, see `split`.
+        """
+        return isolated_atoms(self.frames, self.cutoff)
+
+    def name(self, i: int) -> str:
+        """What to call a frame in messages: where it came from, or its number."""
+        return self.sources[i] or f"frame {i}"
 
     def __len__(self) -> int:
         """Number of structures."""
@@ -231,7 +270,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"`index`: expected a frame of {len(self)}, got {index}")
             return copy.copy(self._graph(int(index) % len(self)))
-        return self._part(_positions(index, len(self)))
+        return self._part(positions_of(index, len(self)))
 
     def __iter__(self) -> Iterator[AtomicGraph]:
         """Go through the graphs."""
@@ -285,7 +324,8 @@ class AtomsDataset(Dataset[AtomicGraph]):
 
         Args:
             train: fraction (float) or number (int) of frames; so are `val` and `test`. Fractions
-                that sum to 1 use every frame; an explicit 0 leaves a part empty.
+                (of the frames that are no isolated atoms) that sum to 1 use every frame; an
+                explicit 0 leaves a part empty.
             val: see `train`.
             test: see `train`.
             seed: of the random draw.
@@ -303,9 +343,11 @@ class AtomsDataset(Dataset[AtomicGraph]):
             TypeError: fractions and numbers are mixed.
         """
         labels = self._group_labels(groups) if isinstance(groups, str) else groups
-        isolated = isolated_atoms(self.frames, self.cutoff)
-        parts = split_with_isolated(isolated, train, val, test, seed=seed, groups=labels)
+        parts = split_with_isolated(self.isolated, train, val, test, seed=seed, groups=labels)
         a, b, c = (self._part(part) for part in parts)
+        if groups is None:
+            for name, part in (("val", b), ("test", c)):
+                warn_of_shared(name, a, part, shared(a, part))
         return a, b, c
 
     def _group_labels(self, groups: str) -> Sequence[Any]:
@@ -325,7 +367,8 @@ class AtomsDataset(Dataset[AtomicGraph]):
 
     def _part(self, positions: NDArray[np.int64]) -> "AtomsDataset":
         part = copy.copy(self)
-        part.__dict__.pop("_species", None)
+        for name in ("species", "isolated"):
+            part.__dict__.pop(name, None)
         part.frames = [self.frames[i] for i in positions]
         part.labels = [self.labels[i] for i in positions]
         part.sources = [self.sources[i] for i in positions]
@@ -351,49 +394,3 @@ class AtomsDataset(Dataset[AtomicGraph]):
 
     def _origin(self, i: int) -> str:
         return f" ({self.sources[i]})" if self.sources[i] else ""
-
-    def _warn_of_missing_labels(self) -> None:
-        counts = [labels.num_atoms_without_force for labels in self.labels]
-        if any(counts):
-            first = next(i for i, count in enumerate(counts) if count)
-            warnings.warn(
-                f"`frames`: the forces of {sum(counts)} atoms in {np.count_nonzero(counts)} frames "
-                f"are NaN, first in frame {first}{self._origin(first)}; these atoms have no label",
-                stacklevel=3,
-            )
-        missing = {label: len(self) - self.has(label) for label in LABELS}
-        parts = [f"{n} have no {label}" for label, n in missing.items() if 0 < n < len(self)]
-        if parts:
-            warnings.warn(
-                f"`frames`: of {len(self)} frames {', '.join(parts)}; what is there is used",
-                stacklevel=3,
-            )
-
-
-def _positions(index: Any, length: int) -> NDArray[np.int64]:
-    """Turn a slice, numbers or a mask into numbers from 0 to length - 1."""
-    if isinstance(index, slice):
-        return np.arange(length)[index]
-    array = index.cpu().numpy() if isinstance(index, torch.Tensor) else np.asarray(index)
-    if array.ndim == 1 and array.dtype == bool:
-        if len(array) != length:
-            raise IndexError(f"`index`: expected a mask of {length} frames, got {len(array)}")
-        return np.flatnonzero(array)
-    if array.ndim != 1 or not (array.size == 0 or np.issubdtype(array.dtype, np.integer)):
-        raise TypeError(
-            f"`index`: expected an int, a slice, a list of ints or a mask, got {index!r}"
-        )
-    array = array.astype(np.int64)
-    outside = array[(array < -length) | (array >= length)]
-    if len(outside):
-        raise IndexError(f"`index`: expected frames of {length}, got {outside[0]}")
-    return array % length if length else array
-
-
-def _sources(sources: Sequence[str] | None, num_frames: int) -> list[str]:
-    names = [""] * num_frames if sources is None else list(sources)
-    if len(names) != num_frames:
-        raise ValueError(
-            f"`sources`: expected one for each of {num_frames} frames, got {len(names)}"
-        )
-    return names

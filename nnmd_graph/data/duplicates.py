@@ -1,13 +1,21 @@
 """Which frames show the same structure: they must not be split between training and test."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnmd_graph.data.label_checks import structure_key
 from nnmd_graph.graph import AtomicGraph, edge_vectors
+
+if TYPE_CHECKING:
+    from nnmd_graph.data.dataset import AtomsDataset
 
 NUM_WAVES = 8
 """Cosine waves per pair of elements; each is one number that equal structures share."""
@@ -86,3 +94,48 @@ def _link(
         equal = np.flatnonzero(np.abs(window - table[row]).max(1) <= tolerance)
         if len(equal):
             labels[members[row]] = labels[members[first[row] + equal[-1]]]
+
+
+def shared(
+    train: AtomsDataset,
+    part: AtomsDataset,
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+) -> list[tuple[int, int]]:
+    """Find the structures of a part that are in the training set as well.
+
+    Args:
+        train: the training set.
+        part: the validation or test set.
+        groups: for each structure of both a number that equal ones share; default: those with the
+            same coordinates are equal, see `structure_key`.
+
+    Returns:
+        Numbers of such structures in the part, each with that of one in the training set; isolated
+        atoms do not count.
+    """
+    keys: list[list[Hashable]]
+    if groups is None:
+        keys = [[structure_key(atoms) for atoms in side.frames] for side in (train, part)]
+    else:
+        keys = [numbers.tolist() for numbers in groups]
+    first = {key: i for i, key in enumerate(keys[0])}
+    return [
+        (i, first[key]) for i, key in enumerate(keys[1]) if key in first and not part.isolated[i]
+    ]
+
+
+def warn_of_shared(
+    name: str,
+    train: AtomsDataset,
+    part: AtomsDataset,
+    pairs: Sequence[tuple[int, int]],
+    advice: str = "keep equal structures in one part with groups='geometry'",
+) -> None:
+    """Warn of structures that are on both sides of a split, as `shared` finds them."""
+    if pairs:
+        i, j = pairs[0]
+        warnings.warn(
+            f"`{name}`: {len(pairs)} of {len(part)} structures are in the training set too "
+            f"({part.name(i)} equals {train.name(j)}), which makes the errors too small; {advice}",
+            stacklevel=4,
+        )

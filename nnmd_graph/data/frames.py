@@ -2,13 +2,15 @@
 
 import copy
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ase
 import numpy as np
+import torch
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
+from numpy.typing import NDArray
 
 from nnmd_graph.elements import check_atomic_numbers
 from nnmd_graph.graph import Labels
@@ -84,3 +86,42 @@ def snapshot(atoms: ase.Atoms, labels: Labels) -> ase.Atoms:
         )
     assert isinstance(frame, ase.Atoms)
     return frame
+
+
+def positions_of(index: Any, length: int) -> NDArray[np.int64]:
+    """Turn a slice, numbers or a mask into numbers from 0 to length - 1.
+
+    Raises:
+        IndexError: out of range.
+        TypeError: `index` is none of these.
+    """
+    if isinstance(index, slice):
+        return np.arange(length)[index]
+    array = index.cpu().numpy() if isinstance(index, torch.Tensor) else np.asarray(index)
+    if array.ndim == 1 and array.dtype == bool:
+        if len(array) != length:
+            raise IndexError(f"`index`: expected a mask of {length} frames, got {len(array)}")
+        return np.flatnonzero(array)
+    if array.ndim != 1 or not (array.size == 0 or np.issubdtype(array.dtype, np.integer)):
+        raise TypeError(
+            f"`index`: expected an int, a slice, a list of ints or a mask, got {index!r}"
+        )
+    array = array.astype(np.int64)
+    outside = array[(array < -length) | (array >= length)]
+    if len(outside):
+        raise IndexError(f"`index`: expected frames of {length}, got {outside[0]}")
+    return array % length if length else array
+
+
+def check_sources(sources: Sequence[str] | None, num_frames: int) -> list[str]:
+    """What to call each frame in messages.
+
+    Raises:
+        ValueError: not one for each frame.
+    """
+    names = [""] * num_frames if sources is None else list(sources)
+    if len(names) != num_frames:
+        raise ValueError(
+            f"`sources`: expected one for each of {num_frames} frames, got {len(names)}"
+        )
+    return names

@@ -1,66 +1,150 @@
 """Names of labels: which ones the frames have, and which one was probably meant."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import ase
+import numpy as np
 
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import Labels
+from nnmd_graph.graph.labels import Key, is_virial_name, key_names
 
+if TYPE_CHECKING:
+    from nnmd_graph.data.dataset import AtomsDataset
+
+TABLES = {"energy": "atoms.info", "forces": "atoms.arrays", "stress": "atoms.info"}
 _PLAIN_ARRAYS = {"numbers", "positions"}
 
 
 def check_keys(
-    frames: Sequence[ase.Atoms], labels: Sequence[Labels], keys: Mapping[str, str | None]
+    frames: Sequence[ase.Atoms], labels: Sequence[Labels], keys: Mapping[str, Key]
 ) -> None:
     """Refuse a named key that no frame has.
 
     Args:
         frames: the structures.
         labels: what was read from them.
-        keys: the names, by argument: `energy_key`, `forces_key`, `stress_key`.
+        keys: the names, by argument: `energy_key`, `forces_key`, `stress_key`, ...
 
     Raises:
         ValueError: a key gave no label in any frame; says which keys there are.
     """
+    there = _keys(frames)
+    every = sorted({name for names in there.values() for name in names})
     for argument, key in keys.items():
-        label = argument.removesuffix("_key")
-        if key is None or any(getattr(found, label) is not None for found in labels):
-            continue
-        there = _keys(frames)
-        every = sorted({name for names in there.values() for name in names})
-        hint = did_you_mean(key, every, cutoff=0.5)
-        listing = ", ".join(f"{table}: {sorted(names)}" for table, names in there.items() if names)
-        raise ValueError(
-            f"`{argument}`: expected a key of the frames, got {key!r}, which none of "
-            f"{len(frames)} has{hint}; there is {listing or 'nothing but the structure'}"
+        for name in key_names(key):
+            if name in every:
+                continue
+            hint = did_you_mean(name, every, cutoff=0.5)
+            listing = ", ".join(
+                f"{table}: {sorted(names)}" for table, names in there.items() if names
+            )
+            raise ValueError(
+                f"`{argument}`: expected a key of the frames, got {name!r}, which none of "
+                f"{len(frames)} has{hint}; there is {listing or 'nothing but the structure'}"
+            )
+
+
+def warn_of_unread_labels(dataset: AtomsDataset, keys: Mapping[str, Key]) -> None:
+    """Warn of labels that are missing, above all where something beside them is named like them.
+
+    Args:
+        dataset: the frames and what was read from them.
+        keys: the names, by argument: `energy_key`, `forces_key`, `stress_key`, `virial_key`.
+    """
+    for name in key_names(keys["stress_key"]):
+        if is_virial_name(name):
+            warnings.warn(
+                f"`stress_key`: {name!r} is a virial by its name and read as one: stress = -virial "
+                f"/ volume, eV; say so with virial_key={name!r}",
+                stacklevel=4,
+            )
+    _warn_of_masked_atoms(dataset)
+    missing: list[str] = []
+    for label in TABLES:
+        lacking = [i for i, found in enumerate(dataset.labels) if getattr(found, label) is None]
+        similar = _similar([dataset.frames[i] for i in lacking], label, keys)
+        if len(lacking) == len(dataset) and similar and keys[f"{label}_key"] is None:
+            _warn_of_other_names(label, similar)
+        elif similar:
+            _warn_of_mixed_names(dataset, label, lacking, similar, keys)
+        elif 0 < len(lacking) < len(dataset):
+            missing.append(f"{len(lacking)} have no {label} (first: {dataset.name(lacking[0])})")
+    if missing:
+        warnings.warn(
+            f"`frames`: of {len(dataset)} frames {', '.join(missing)}; what is there is used",
+            stacklevel=4,
         )
 
 
-def warn_of_unread_labels(
-    frames: Sequence[ase.Atoms], labels: Sequence[Labels], keys: Mapping[str, str | None]
-) -> None:
-    """Warn when a label is missing everywhere, but something beside it is named like it.
+def _warn_of_masked_atoms(dataset: AtomsDataset) -> None:
+    counts = [labels.num_atoms_without_force for labels in dataset.labels]
+    if any(counts):
+        first = next(i for i, count in enumerate(counts) if count)
+        warnings.warn(
+            f"`frames`: the forces of {sum(counts)} atoms in {np.count_nonzero(counts)} frames are "
+            f"NaN, first in {dataset.name(first)}; these atoms have no label",
+            stacklevel=5,
+        )
 
-    Args:
-        frames: the structures.
-        labels: what was read from them.
-        keys: the names, by argument: `energy_key`, `forces_key`, `stress_key`.
-    """
-    there = _keys(frames)
-    tables = {"energy": "atoms.info", "forces": "atoms.arrays", "stress": "atoms.info"}
-    for label, table in tables.items():
-        argument = f"{label}_key"
-        if keys[argument] is not None or any(getattr(x, label) is not None for x in labels):
-            continue
-        similar = sorted(key for key in there[table] if label.rstrip("s") in key.lower())
-        if similar:
-            warnings.warn(
-                f"`frames`: no frame has a calculator with {label}, but `{table}` has {similar}; "
-                f"if that is it, pass {argument}={similar[0]!r}",
-                stacklevel=4,
-            )
+
+def _warn_of_other_names(label: str, similar: list[str]) -> None:
+    table, name = TABLES[label], similar[0]
+    advice = f"if that is it, pass {label}_key={name!r}"
+    if is_virial_name(name):
+        advice = f"if that is a virial in eV (stress = -virial / volume), pass virial_key={name!r}"
+    warnings.warn(
+        f"`frames`: no frame has a calculator with {label}, but `{table}` has {similar}; {advice}",
+        stacklevel=5,
+    )
+
+
+def _warn_of_mixed_names(
+    dataset: AtomsDataset,
+    label: str,
+    lacking: list[int],
+    similar: list[str],
+    keys: Mapping[str, Key],
+) -> None:
+    """Some frames have the label under one name, others under another."""
+    name = similar[0]
+    argument = "virial_key" if is_virial_name(name) else f"{label}_key"
+    before = key_names(keys[argument]) or (() if argument == "virial_key" else (label,))
+    both = ",".join([*before, name])
+    named = [i for i in lacking if name in {**dataset.frames[i].info, **dataset.frames[i].arrays}]
+    warnings.warn(
+        f"`frames`: of {len(dataset)} frames {len(lacking)} have no {label}, of which {len(named)} "
+        f"have {name!r} instead (first: {dataset.name(named[0])}); read both with "
+        f"{argument}={both!r}",
+        stacklevel=5,
+    )
+
+
+def _similar(frames: Sequence[ase.Atoms], label: str, keys: Mapping[str, Key]) -> list[str]:
+    """Names in frames without a label that look like it, the most frequent first."""
+    counts: dict[str, int] = {}
+    for atoms in frames:
+        for name, value in (atoms.arrays if label == "forces" else atoms.info).items():
+            if _is_like(str(name), value, label):
+                counts[str(name)] = counts.get(str(name), 0) + 1
+    used = {name for key in keys.values() for name in key_names(key)}
+    return sorted(counts.keys() - used, key=lambda name: (-counts[name], name))
+
+
+def _is_like(name: str, value: Any, label: str) -> bool:
+    words = {"energy": ("energy",), "forces": ("force",), "stress": ("stress", "virial")}[label]
+    if not any(word in name.lower() for word in words):
+        return False
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    shapes = {"energy": ((), (1,)), "stress": ((6,), (9,), (3, 3))}
+    return array.shape in shapes.get(label, (array.shape,))
 
 
 def _keys(frames: Sequence[ase.Atoms]) -> dict[str, set[str]]:

@@ -11,7 +11,6 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from nnmd_graph.data.isolated import is_isolated_atom
 from nnmd_graph.elements import atomic_number
 
 if TYPE_CHECKING:
@@ -70,19 +69,22 @@ def _given_energies(given: Mapping[Any, Any]) -> dict[int, float]:
 
 def _isolated_atoms(dataset: "AtomsDataset") -> dict[int, float]:
     """Read E0 off the frames that are one isolated atom; the lowest where there are several."""
-    found: dict[int, list[float]] = {}
-    for atoms, labels in zip(dataset.frames, dataset.labels, strict=True):
-        if labels.energy is not None and is_isolated_atom(atoms, dataset.cutoff):
-            found.setdefault(int(atoms.numbers[0]), []).append(labels.energy)
+    found: dict[int, list[tuple[float, str]]] = {}
+    for i in np.flatnonzero(dataset.isolated).tolist():
+        energy = dataset.labels[i].energy
+        if energy is not None:
+            z = int(dataset.frames[i].numbers[0])
+            found.setdefault(z, []).append((energy, dataset.name(i)))
     for z, energies in found.items():
-        if max(energies) - min(energies) > SPREAD_OF_ISOLATED_ATOMS:
+        (low, lowest), (high, highest) = min(energies), max(energies)
+        if high - low > SPREAD_OF_ISOLATED_ATOMS:
             warnings.warn(
                 f"`dataset`: {len(energies)} isolated atoms of {chemical_symbols[z]} have energies "
-                f"from {min(energies):.6g} to {max(energies):.6g} eV; the lowest is taken as E0, "
-                "give another one with `given`",
+                f"from {low:.6g} eV ({lowest}) to {high:.6g} eV ({highest}); the lowest is taken "
+                "as E0, give another one with `given`",
                 stacklevel=3,
             )
-    return {z: min(energies) for z, energies in found.items()}
+    return {z: min(energies)[0] for z, energies in found.items()}
 
 
 def _least_squares(

@@ -1,12 +1,19 @@
 """Labels: the energy, forces and stress of a structure, as somebody else computed them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ase
 import numpy as np
+import torch
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import ArrayLike, NDArray
+
+from nnmd_graph.units import EV_AND_ANGSTROM, LabelUnits
+
+Key = str | Sequence[str] | None
+"""Name of a label, or several of which each frame has one ("energy,dft_energy" or a list)."""
 
 MAX_ASYMMETRY = 1e-4
 """eV/Å^3; mirror elements of a stress may differ by this, or by 5 % of the largest element."""
@@ -66,26 +73,46 @@ class Labels:
             )
 
 
+def key_names(key: Key) -> tuple[str, ...]:
+    """Names that a key stands for, the first that a frame has counts."""
+    if key is None:
+        return ()
+    names = key.split(",") if isinstance(key, str) else key
+    return tuple(name.strip() for name in names)
+
+
+def is_virial_name(name: str) -> bool:
+    """Whether a name speaks of a virial in eV, not of a stress."""
+    return "virial" in name.lower() and "stress" not in name.lower()
+
+
 def read_labels(
     atoms: ase.Atoms,
     *,
-    energy_key: str | None = None,
-    forces_key: str | None = None,
-    stress_key: str | None = None,
+    energy_key: Key = None,
+    forces_key: Key = None,
+    stress_key: Key = None,
+    virial_key: Key = None,
     weight_key: str | None = None,
+    units: LabelUnits = EV_AND_ANGSTROM,
 ) -> Labels:
     """Read the labels that a structure carries; nothing is ever computed.
 
     Without a key a label is taken from the stored results of `atoms.calc` (`energy`, else
     `free_energy`; `forces`; `stress`). With a key it is taken from `atoms.info[key]` or
     `atoms.arrays[key]`, else from the results under that name; other spellings are not guessed.
+    Of several names (`"energy,dft_energy"`, or a list) the first that the structure has counts.
 
     Args:
         atoms: a structure, as `ase.io.read` gives it.
         energy_key: name of the energy, eV.
         forces_key: name of the forces, eV/Å.
         stress_key: name of the stress, eV/Å^3, tension positive; 6 (Voigt), 9 or 3x3 numbers.
+        virial_key: name of the virial, -V times the stress, in the unit of energies, as GAP, NEP
+            and dpdata have it; the stress comes from it where it is there. A `stress_key` that is
+            called a virial is one.
         weight_key: name of the weight in `atoms.info`; without it no weight is read.
+        units: of the numbers in the structure; default: eV and Å.
 
     Returns:
         The labels; None for each one that is not there.
@@ -96,25 +123,63 @@ def read_labels(
     """
     results = dict(getattr(atoms.calc, "results", None) or {})
 
-    def find(key: str | None, *names: str) -> Any:
-        if key is not None:
-            for table in (atoms.info, atoms.arrays):
-                if key in table:
-                    return table[key]
-        for name in (key,) if key is not None else names:
+    def find(key: Sequence[str], *names: str) -> Any:
+        for name in key or names:
+            for table in (atoms.info, atoms.arrays) if key else ():
+                if table.get(name) is not None:
+                    return table[name]
             if results.get(name) is not None:
                 _check_results_are_current(atoms)
                 return results[name]
         return None
 
+    stresses, virials = key_names(stress_key), key_names(virial_key)
+    virials += tuple(name for name in stresses if is_virial_name(name))
+    stresses = tuple(name for name in stresses if name not in virials)
+    stress = _times("stress", find(stresses, "stress"), units.stress)
+    virial = find(virials) if virials else None
+    if virial is not None:
+        volume = atoms.cell.volume * units.length**3
+        virial = _times("virial", virial, units.energy)
+        stress = -virial / volume if volume > 0 and virial is not None else None
     labels = Labels(
-        energy=find(energy_key, "energy", "free_energy"),
-        forces=find(forces_key, "forces"),
-        stress=find(stress_key, "stress"),
+        energy=_times("energy", find(key_names(energy_key), "energy", "free_energy"), units.energy),
+        forces=_times("forces", find(key_names(forces_key), "forces"), units.forces),
+        stress=stress,
         weight=None if weight_key is None else atoms.info.get(weight_key),
     )
     labels.check_num_atoms(len(atoms))
     return labels
+
+
+def _times(name: str, value: Any, factor: float) -> Any:
+    """A label in eV and Å; what is wrong with it is for `Labels` to say."""
+    if value is None or factor == 1.0 and name != "virial":
+        return value
+    return _finite(name, value) * factor
+
+
+def check_range(labels: Labels, dtype: torch.dtype) -> None:
+    """Refuse numbers that are infinite in another floating type; energies are always float64.
+
+    Raises:
+        ValueError: a label is finite, and would not be in `dtype`.
+    """
+    largest = torch.finfo(dtype).max
+    for name in ("forces", "stress", "weight"):
+        value = getattr(labels, name)
+        if value is None:
+            continue
+        array = np.nan_to_num(np.asarray(value), nan=0.0)
+        where = np.unravel_index(np.abs(array).argmax(), array.shape)
+        if abs(array[where]) <= largest:
+            continue
+        place = f" for atom {where[0]}" if name == "forces" else ""
+        kind = str(dtype).removeprefix("torch.")
+        raise ValueError(
+            f"`{name}`: expected numbers that {kind} can hold, got {array[where]:g}{place}; remove "
+            "the frame, or take `dtype` float64"
+        )
 
 
 def _check_results_are_current(atoms: ase.Atoms) -> None:

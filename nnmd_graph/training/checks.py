@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from nnmd_graph.choices import OPTIMIZERS, SCHEDULES, TERMS
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
+from nnmd_graph.graph.labels import check_range
 from nnmd_graph.models.model_file import model_file
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import Callback
@@ -177,6 +178,11 @@ def check_data(
                 f"`{name}` must hold labels that the loss asks for, got none of them for "
                 f"{trainer.loss!r}; check the energy, forces and stress keys"
             )
+        for i, labels in enumerate(dataset.labels):
+            try:
+                check_range(labels, potential.dtype)
+            except ValueError as error:
+                raise ValueError(f"`{name}`, {dataset.name(i)}: {error}") from None
         if dataset.cutoff < potential.cutoff - 1e-9:
             raise ValueError(
                 f"`{name}` must have graphs up to the cutoff of the potential, "

@@ -18,14 +18,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nnmd_graph.training.config import (
     Config,
-    DataConfig,
     LossConfig,
-    Part,
     TrainingConfig,
     override,
 )
 from nnmd_graph.training.config_errors import check_kind, load_yaml, validation_message
 from nnmd_graph.training.config_files import located, map_parts, write_settings
+from nnmd_graph.training.data_config import DataConfig, Part
 from nnmd_graph.training.model_config import ModelConfig, Section
 
 PER_MODEL = (

@@ -13,10 +13,8 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BeforeValidator,
     Field,
     ValidationError,
-    WithJsonSchema,
     create_model,
     field_validator,
 )
@@ -35,9 +33,9 @@ from nnmd_graph.training.config_errors import (
     validation_message,
 )
 from nnmd_graph.training.config_files import located, map_parts, write_settings
+from nnmd_graph.training.data_config import DataConfig
 from nnmd_graph.training.model_config import ModelConfig, OneOf, Section
 
-DEFAULT_SPLIT = (0.8, 0.1, 0.1)
 MAY_CHANGE = (
     "device",
     "data.train",  # the trainer compares the structures themselves: files may have moved
@@ -54,94 +52,6 @@ MAY_CHANGE = (
 """Settings that a run may go on with other values of."""
 
 FREE_FORM = ("options", "isolated_energies", "learning_rates", "element_weights")
-
-
-def _as_list(value: Any) -> Any:
-    if not isinstance(value, (str, os.PathLike, list, tuple, type(None))):
-        raise ValueError("expected the name of a file or a list of names")
-    return [value] if isinstance(value, (str, os.PathLike)) else value
-
-
-def _not_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("expected a fraction (float) or a number of frames (int)")
-    return value
-
-
-_NAMES = {"type": "array", "items": {"type": "string"}}
-Files = Annotated[
-    list[Path],
-    BeforeValidator(_as_list),
-    WithJsonSchema({"anyOf": [{"type": "string"}, _NAMES]}),
-]
-Part = Annotated[int | float, BeforeValidator(_not_bool), Field(ge=0)]
-
-
-class SplitConfig(Section):
-    """How the training files are divided."""
-
-    train: Part = Field(
-        default=DEFAULT_SPLIT[0],
-        description="fraction (float) or number (int) of frames to train on",
-    )
-    val: Part = Field(
-        default=DEFAULT_SPLIT[1],
-        description="the same for validation; not used if `val` names files",
-    )
-    test: Part = Field(
-        default=DEFAULT_SPLIT[2],
-        description="the same for the test; not used if `test` names files",
-    )
-    seed: int | None = Field(
-        default=None, ge=0, lt=2**32, description="of the draw; null: `seed` below"
-    )
-
-    def sizes(self, num_frames: int, has_val: bool, has_test: bool) -> tuple[float, float, float]:
-        """Sizes of the parts of the training files, for `AtomsDataset.split`.
-
-        A part that comes from files of its own leaves its share to the training set, if the
-        fractions are those of a whole.
-        """
-        train, val, test = self.train, self.val, self.test
-        if (train, val, test) == DEFAULT_SPLIT and 2 < num_frames < 10:
-            val, test = (0 if has_val else 1), (0 if has_test else 1)  # a tenth would be no frame
-            return num_frames - val - test, val, test
-        whole = isinstance(train, float) and abs(train + val + test - 1.0) < 1e-9
-        val, test = (0 if has_val else val), (0 if has_test else test)
-        return (1.0 - val - test if whole else train), val, test
-
-
-class DataConfig(Section):
-    """Structures and their labels."""
-
-    train: Files = Field(
-        default=[], description="file or files to train on; from their own folder on"
-    )
-    val: Files | None = Field(default=None, description="validation files; null: a part of `train`")
-    test: Files | None = Field(default=None, description="test files; null: a part of `train`")
-    energy_key: str | None = Field(default=None, description="name of the energy; null: ASE's own")
-    forces_key: str | None = Field(default=None, description="name of the forces; null: ASE's own")
-    stress_key: str | None = Field(default=None, description="name of the stress; null: ASE's own")
-    weight_key: str | None = Field(
-        default=None, description="name of the structures' weights; null: all count the same"
-    )
-    split: SplitConfig = Field(default=SplitConfig(), description="parts of `train`")
-    groups: str | None = Field(
-        default=None,
-        description="frames that stay in one part: null, 'geometry' (equal structures), or a key",
-    )
-
-    @field_validator("train", "val", "test")
-    @classmethod
-    def _some(cls, value: list[Path] | None) -> list[Path] | None:
-        if any(str(path) in ("", ".") for path in value or ()):
-            raise ValueError("expected names of files")
-        return value
-
-    def keys(self) -> dict[str, Any]:
-        """Names of labels and weights, as arguments of `AtomsDataset`."""
-        names = ("energy_key", "forces_key", "stress_key", "weight_key")
-        return {k: getattr(self, k) for k in names}
 
 
 class LossConfig(Section):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from nnmd_graph.data.addresses import split_address
 from nnmd_graph.files import checksum, replacing
 from nnmd_graph.training.config_errors import load_yaml
 from nnmd_graph.training.model_config import Section
@@ -22,7 +23,8 @@ HEAD = "# checksum: "
 
 def located(file: Path, folder: Path) -> Path:
     """A file beside the config file, or else in the working directory."""
-    if file.is_absolute() or not folder.joinpath(file).exists() and file.exists():
+    name = Path(split_address(file)[0])  # without the frames that may stand behind it
+    if file.is_absolute() or not folder.joinpath(name).exists() and name.exists():
         return file.absolute()
     return folder.joinpath(file).absolute()
 

@@ -14,7 +14,6 @@ from torch import nn
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
-from nnmd_graph.data.isolated import is_isolated_atom
 from nnmd_graph.data.statistics import fit_isolated_energies
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph.atomic_graph import AtomicGraph
@@ -299,12 +298,8 @@ def _fixed_energies(
     train: AtomsDataset, given: Mapping[int | str, float] | None
 ) -> dict[int, float]:
     """E0 that need no fit: given ones, and those of isolated atoms in the training set."""
-    lone = [
-        n
-        for n, (atoms, labels) in enumerate(zip(train.frames, train.labels, strict=True))
-        if labels.energy is not None and is_isolated_atom(atoms, train.cutoff)
-    ]
-    return fit_isolated_energies(train[lone], given=given)
+    labelled = [labels.energy is not None for labels in train.labels]
+    return fit_isolated_energies(train[train.isolated & labelled], given=given)
 
 
 def _errors(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from ase.data import chemical_symbols
 
-from nnmd_graph.data import AtomsDataset
+from nnmd_graph.data import AtomsDataset, geometry_groups
+from nnmd_graph.data.duplicates import shared, warn_of_shared
+from nnmd_graph.data.label_checks import warn_of_contradictions
 from nnmd_graph.memory import TooLargeError
 from nnmd_graph.models import BPNN, GCNN, EnergyModel, Potential
 from nnmd_graph.naming import naming
@@ -17,6 +22,9 @@ from nnmd_graph.representations.symmetry_functions import from_dict
 from nnmd_graph.training import EnergyForcesLoss, Trainer
 from nnmd_graph.training.config import Config
 from nnmd_graph.training.model_config import Section
+
+MAX_COMPARED = 20_000
+"""Equal structures are searched by their graphs among so many, in seconds."""
 
 NAMES = ("train", "val", "test")
 
@@ -171,7 +179,8 @@ def read_parts(config: Config, *, known: Sequence[int] = (), progress: bool = Fa
     for name, files in (("val", data.val), ("test", data.test)):
         if files:
             parts[name] = _read(config, name, files, progress)
-    sizes = data.split.sizes(len(parts["train"]), "val" in parts, "test" in parts)
+    lone = int(parts["train"].isolated.sum())
+    sizes = data.split.sizes(len(parts["train"]), "val" in parts, "test" in parts, lone)
     seed = config.seed if data.split.seed is None else data.split.seed
     with naming(keys_of(data.split, "data.split") | {"groups": "data.groups"}):
         drawn = parts["train"].split(*sizes, seed=seed, groups=data.groups)
@@ -180,6 +189,7 @@ def read_parts(config: Config, *, known: Sequence[int] = (), progress: bool = Fa
             parts[name] = part
     parts = {name: parts[name] for name in NAMES if name in parts}
     _check_elements(parts, known)
+    _warn_of_isolated(parts, known)
     return parts
 
 
@@ -208,8 +218,57 @@ def _read(config: Config, part: str, files: Sequence[Path], progress: bool) -> A
             config.model.cutoff,
             progress=progress,
             dtype=getattr(torch, config.model.dtype),
-            **config.data.keys(),
+            **config.data.reading(),
         )
+
+
+def _warn_of_isolated(parts: Parts, known: Sequence[int]) -> None:
+    """Isolated atoms are of use in the training set only, and their elements only with others."""
+    train = parts["train"]
+    told = {int(train.frames[i].numbers[0]) for i in train.isolated.nonzero()[0]}
+    for name, part in parts.items():
+        lost = [i for i in part.isolated.nonzero()[0] if int(part.frames[i].numbers[0]) not in told]
+        if name != "train" and lost:
+            warnings.warn(
+                f"`data.{name}`: {part.name(int(lost[0]))} is an isolated atom of an element of "
+                "which `data.train` has none, so that E0 is fitted without it; move it there",
+                stacklevel=3,
+            )
+    met = {int(z) for frame, lone in zip(train.frames, train.isolated, strict=True)
+           if not lone for z in frame.numbers}  # fmt: skip
+    only = sorted(told - met - set(known))
+    if only and met:
+        symbols = ", ".join(chemical_symbols[z] for z in only)
+        warnings.warn(
+            f"`data.train`: of {symbols} there are isolated atoms only; the model learns their E0 "
+            "and nothing of their neighbourhoods, leave these frames out or add others",
+            stacklevel=3,
+        )
+
+
+def warn_of_equal_structures(config: Config, parts: Parts) -> None:
+    """Say which parts hold structures of the training set, and which hold contradictions.
+
+    Rotated, renumbered and repeated ones count as equal: the graphs, which must be there, tell.
+    """
+    if sum(map(len, parts.values())) > MAX_COMPARED:
+        return  # those with equal coordinates were named when the parts were drawn
+    groups = geometry_groups(chain.from_iterable(parts.values()))
+    ends = np.cumsum([len(part) for part in parts.values()])
+    of_part = dict(zip(parts, np.split(groups, ends[:-1]), strict=True))
+    train = parts["train"]
+    first = {group: i for i, group in reversed(list(enumerate(of_part["train"].tolist())))}
+    inside = np.array([first[group] for group in of_part["train"].tolist()])
+    warn_of_contradictions(train, inside, energies_only=True)
+    for name, part in parts.items():
+        drawn = getattr(config.data, name) is None
+        if name == "train" or drawn and config.data.groups is None and shared(train, part):
+            continue  # it was said when the parts were drawn
+        advice = "leave them out of one of the files"
+        if drawn:
+            advice = "keep equal structures in one part with `data.groups: geometry`"
+        pairs = shared(train, part, (of_part["train"], of_part[name]))
+        warn_of_shared(f"data.{name}", train, part, pairs, advice)
 
 
 def _check_elements(parts: Parts, known: Sequence[int]) -> None:

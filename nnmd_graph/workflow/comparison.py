@@ -33,6 +33,7 @@ from nnmd_graph.workflow.comparison_measurements import best_run, measure, start
 from nnmd_graph.workflow.comparison_report import REPORTS, collect, write_reports
 from nnmd_graph.workflow.comparison_runs import (
     Planned,
+    check_one_split,
     check_settings,
     clear,
     do,
@@ -136,6 +137,7 @@ def run_comparison(
     # Everything that may be wrong, before the first training and before anything is deleted
     parts = read_parts(config.of_run(chosen[0], config.seeds[0]), progress=progress)
     test = parts[_shown(parts)]
+    check_one_split(config, parts)
     start = start_of(config.nve, test) if config.nve.steps else None
     planned = plan(config, folder, parts)
     _check_labels(config, parts)

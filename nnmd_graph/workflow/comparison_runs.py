@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.data.isolated import isolated_atoms
+from nnmd_graph.data.isolated import is_isolated_atom
 from nnmd_graph.devices import find_device
 from nnmd_graph.evaluation.compare import count_parameters, reason
 from nnmd_graph.evaluation.cost import hardware, peak_memory
@@ -24,11 +24,13 @@ from nnmd_graph.evaluation.metrics import Metrics
 from nnmd_graph.files import checksum_of_file, finite, read_json, replacing, write_json
 from nnmd_graph.folders import holding
 from nnmd_graph.training.comparison_config import ComparisonConfig
-from nnmd_graph.training.config import Config, SplitConfig, changes, read_config
+from nnmd_graph.training.config import Config, changes, read_config
+from nnmd_graph.training.data_config import LABEL_KEYS, LABEL_UNITS, SplitConfig
 from nnmd_graph.training.run_folder import FILES
 from nnmd_graph.workflow.building import Parts
 from nnmd_graph.workflow.training import train_from_config
 
+LABELS = tuple(key for key in LABEL_KEYS if key != "weight_key")
 RESULT = "result.json"
 KEYS = ("error", "model", "seed", "num_train", "settings", "peak_memory_mb", "hardware")
 """What every result has."""
@@ -98,11 +100,14 @@ class Planned:
 
 
 # ------------------------------------------------------------------------------------------ plan
-def subset_sizes(config: ComparisonConfig, num_train: int) -> list[int]:
+def subset_sizes(config: ComparisonConfig, num_train: int, num_isolated: int = 0) -> list[int]:
     """Numbers of structures of the smaller training sets, ascending.
 
+    Isolated atoms are in every one of them: E0 is the same on the whole curve.
+
     Raises:
-        ValueError: one is as large as the whole set, or larger.
+        ValueError: one is as large as the whole set, or larger; or has room for isolated atoms
+            only.
     """
     sizes = set()
     for size in config.learning_curve:
@@ -111,15 +116,21 @@ def subset_sizes(config: ComparisonConfig, num_train: int) -> list[int]:
                 f"`learning_curve`: expected fewer than the {num_train} training structures, got "
                 f"{size}; the whole set is always there"
             )
-        sizes.add(size if isinstance(size, int) else max(1, round(size * num_train)))
+        if isinstance(size, int) and size <= num_isolated:
+            raise ValueError(
+                f"`learning_curve`: expected more than the {num_isolated} isolated atoms, which "
+                f"are in every training set, got {size}; raise it"
+            )
+        least = num_isolated + 1
+        sizes.add(size if isinstance(size, int) else max(least, round(size * num_train)))
     return sorted(sizes - {num_train})
 
 
 def plan(config: ComparisonConfig, folder: Path, parts: Parts) -> list[Planned]:
     """All trainings: the whole set before its parts, seed by seed, so that models keep pace."""
-    num_train = len(parts["train"])
+    num_train, num_isolated = len(parts["train"]), int(parts["train"].isolated.sum())
     planned = []
-    for size in [num_train, *reversed(subset_sizes(config, num_train))]:
+    for size in [num_train, *reversed(subset_sizes(config, num_train, num_isolated))]:
         for seed in config.seeds:
             for model in config.models:
                 whole = size == num_train
@@ -139,7 +150,8 @@ def _on_subset(settings: Config, folder: Path, parts: Parts, size: int) -> Confi
         name: [_file(folder, name)] if name in parts else None for name in ("val", "test")
     }
     files["train"] = [_file(folder, "train", size)]
-    keys = dict.fromkeys(("energy_key", "forces_key", "stress_key", "groups"))
+    # What the package writes is in eV and Å, under ASE's own names
+    keys = dict.fromkeys((*LABELS, *LABEL_UNITS, "format", "index", "groups"))
     data = settings.data.model_copy(update=files | keys | {"split": split})
     training = settings.training
     if training.batch_size is not None:
@@ -165,9 +177,9 @@ def write_subsets(config: ComparisonConfig, folder: Path, parts: Parts) -> None:
     ASE's own format keeps every bit of the numbers.
     """
     train = parts["train"]
-    sizes = subset_sizes(config, len(train))
+    sizes = subset_sizes(config, len(train), int(train.isolated.sum()))
     order = np.random.RandomState(config.data.split.seed).permutation(len(train))
-    lone = isolated_atoms(train.frames, train.cutoff)[order]
+    lone = train.isolated[order]
     order = np.concatenate([order[lone], order[~lone]])  # E0 is read off isolated atoms
     for size in sizes:
         _write(config, train[np.sort(order[:size])], _file(folder, "train", size))
@@ -178,8 +190,7 @@ def write_subsets(config: ComparisonConfig, folder: Path, parts: Parts) -> None:
 
 def _write(config: ComparisonConfig, part: AtomsDataset, path: Path) -> None:
     # What other keys name, weights for example, goes along
-    labels = ("energy_key", "forces_key", "stress_key")
-    keys = [key for name, key in config.data.keys().items() if key and name not in labels]
+    keys = [key for name, key in config.data.keys().items() if key and name not in LABELS]
     frames = []
     for frame, known in zip(part.frames, part.labels, strict=True):
         atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
@@ -195,6 +206,26 @@ def _write(config: ComparisonConfig, part: AtomsDataset, path: Path) -> None:
         frames.append(atoms)
     with replacing(path) as temporary:
         ase.io.write(temporary, frames, format="traj", parallel=False)
+
+
+def check_one_split(config: ComparisonConfig, parts: Parts) -> None:
+    """Refuse cutoffs for which other atoms are isolated: each model would have a split of its own.
+
+    Raises:
+        ValueError: an atom in a periodic cell sees its images within the cutoff of one model, and
+            not within that of another.
+    """
+    cutoffs = {model.cutoff: name for name, model in config.models.items()}
+    for part in parts.values():
+        for i, frame in enumerate(part.frames if len(cutoffs) > 1 else ()):
+            found = {is_isolated_atom(frame, cutoff): cutoff for cutoff in cutoffs}
+            if len(found) > 1:
+                raise ValueError(
+                    f"`models`: expected the same isolated atoms for all, got {part.name(i)}, "
+                    f"which is one within {found[True]:g} Å ({cutoffs[found[True]]}) and sees its "
+                    f"images within {found[False]:g} Å ({cutoffs[found[False]]}); make its cell "
+                    "larger, or set pbc to False"
+                )
 
 
 # ------------------------------------------------------------------------------------------ runs

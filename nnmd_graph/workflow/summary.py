@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from nnmd_graph.data import AtomsDataset, geometry_groups
+from nnmd_graph.data.label_checks import warn_of_contradictions
 from nnmd_graph.evaluation.metrics import number
 from nnmd_graph.graph import AtomicGraph, edge_vectors
 from nnmd_graph.models import Potential
@@ -72,33 +73,22 @@ def describe_data(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     cutoff: float = 5.0,
-    energy_key: str | None = None,
-    forces_key: str | None = None,
-    stress_key: str | None = None,
     progress: bool = False,
+    **reading: Any,
 ) -> dict[str, str]:
     """Sum up data files: what is in them, and whether it looks right.
 
     Args:
         paths: a file or several.
         cutoff: radius for counting neighbours, Å.
-        energy_key: name of the energy, see `AtomsDataset`.
-        forces_key: name of the forces.
-        stress_key: name of the stress.
         progress: show bars.
+        **reading: names and units of labels, frames and format, see `AtomsDataset.read`.
 
     Raises:
         FileNotFoundError: a file is not there.
         ValueError: a file cannot be read, is empty, or holds what `AtomsDataset` refuses.
     """
-    dataset = AtomsDataset.read(
-        paths,
-        cutoff,
-        energy_key=energy_key,
-        forces_key=forces_key,
-        stress_key=stress_key,
-        progress=progress,
-    )
+    dataset = AtomsDataset.read(paths, cutoff, progress=progress, **reading)
     atoms = np.array([len(frame) for frame in dataset.frames])
     facts = {
         "structures": str(len(dataset)),
@@ -107,6 +97,12 @@ def describe_data(
         "periodic": _periodicity(dataset),
         "labels": ", ".join(f"{n}: {dataset.has(n)}" for n in ("energy", "forces", "stress")),
     }
+    alone = [
+        f"{dataset.frames[i].symbols} ({dataset.name(int(i))})"
+        for i in dataset.isolated.nonzero()[0]
+    ]
+    if alone:
+        facts["isolated atoms"] = ", ".join(alone[:10]) + (", ..." if len(alone) > 10 else "")
     return facts | _label_ranges(dataset) | _geometry(dataset, cutoff, progress)
 
 
@@ -148,6 +144,7 @@ def _geometry(dataset: AtomsDataset, cutoff: float, progress: bool) -> dict[str,
             yield graph
 
     groups = geometry_groups(graphs())
+    warn_of_contradictions(dataset[list(sample)], groups, energies_only=True)
     neighbors = np.concatenate(counts)
     per_atom = np.concatenate([[0.0], np.cumsum(histogram)]) / len(neighbors)
     among = "" if step == 1 else f" among {len(sample)}, every {step}th"

@@ -47,6 +47,7 @@ from nnmd_graph.workflow.building import (
     check_sizes,
     read_parts,
     training_keys,
+    warn_of_equal_structures,
 )
 from nnmd_graph.workflow.choosing import as_chosen, for_species
 from nnmd_graph.workflow.starting import read_start, with_model_of
@@ -142,6 +143,7 @@ def _train(
         check_data(trainer, potential, parts["train"], parts.get("val"))
         for part in parts.values():
             part.build(progress=progress)
+        warn_of_equal_structures(whole, parts)
 
     def begin() -> None:
         write_config(config, folder / CONFIG)

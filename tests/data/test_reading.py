@@ -147,12 +147,20 @@ def test_an_at_sign_belongs_to_the_name(tmp_path: Path) -> None:
     assert len(read(file)) == 2
 
 
+def moved(by: float, **labels: Any) -> Atoms:
+    """Another structure each time: equal ones with unequal labels are warned of."""
+    atoms = simple(**labels)
+    atoms.positions[0] += 0.01 * by
+    atoms.calc.atoms = atoms.copy()
+    return atoms
+
+
 def test_rows_of_a_database_keep_named_labels(tmp_path: Path) -> None:
     file = tmp_path / "a.db"
     with ase.db.connect(file) as db:
         for i in range(2):
             data = {"dft_forces": np.full((3, 3), float(i)), "note": [1, 2]}
-            db.write(simple(), dft_energy=-2.0 - i, data=data)
+            db.write(moved(i), dft_energy=-2.0 - i, data=data)
     dataset = AtomsDataset.read(file, 3.0, energy_key="dft_energy", forces_key="dft_forces")
     assert [labels.energy for labels in dataset.labels] == [-2.0, -3.0]
     forces = dataset.labels[1].forces
@@ -180,8 +188,8 @@ def test_named_keys_of_extxyz_are_found(tmp_path: Path) -> None:
 
 
 def test_several_files_follow_each_other(tmp_path: Path) -> None:
-    ase.io.write(tmp_path / "a.xyz", [simple(energy=1.0), simple(energy=2.0)])
-    ase.io.write(tmp_path / "b.traj", [simple(energy=3.0)])
+    ase.io.write(tmp_path / "a.xyz", [moved(0, energy=1.0), moved(1, energy=2.0)])
+    ase.io.write(tmp_path / "b.traj", [moved(2, energy=3.0)])
     dataset = AtomsDataset.read([tmp_path / "a.xyz", str(tmp_path / "b.traj")], 3.0)
     assert [labels.energy for labels in dataset.labels] == [1.0, 2.0, 3.0]
     assert dataset.sources == ["frame 0 of 'a.xyz'", "frame 1 of 'a.xyz'", "frame 0 of 'b.traj'"]
@@ -191,7 +199,7 @@ def test_a_trajectory_may_lack_labels(tmp_path: Path) -> None:
     with Trajectory(tmp_path / "a.traj", "w") as file:
         file.write(simple())
         file.write(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]]))
-    with pytest.warns(UserWarning, match="of 2 frames 1 have no energy, 1 have no forces"):
+    with pytest.warns(UserWarning, match="of 2 frames 1 have no energy .*1 have no forces"):
         dataset = AtomsDataset.read(tmp_path / "a.traj", 3.0)
     assert dataset.has("energy") == 1
 
@@ -251,8 +259,8 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
         read_frames(tmp_path / "litium.xyz")
     with pytest.raises(FileNotFoundError, match="no folder"):
         read_frames(tmp_path / "no" / "lithium.xyz")
-    with pytest.raises(FileNotFoundError, match="`index`"):
-        read_frames(tmp_path / "q.traj@:3")
+    with pytest.raises(FileNotFoundError, match="behind '@' stands a number or a slice"):
+        read_frames(tmp_path / "q.traj@:3x")
     with pytest.raises(FileNotFoundError, match="check the name"):
         AtomsDataset.read([tmp_path / "lithium.xyz", tmp_path / "q"], 3.0)
 

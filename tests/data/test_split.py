@@ -213,5 +213,6 @@ def test_equal_structures_stay_together() -> None:
     parts = AtomsDataset(frames, 4.0).split(0.5, 0.3, 0.2, groups="geometry")
     for part in parts:
         assert set(Counter(numbers(part)).values()) == {3}
-    mixed = AtomsDataset(frames, 4.0).split(0.5, 0.3, 0.2)
+    with pytest.warns(UserWarning, match="are in the training set too"):
+        mixed = AtomsDataset(frames, 4.0).split(0.5, 0.3, 0.2)
     assert set(numbers(mixed[0])) & set(numbers(mixed[2]))

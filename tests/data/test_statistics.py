@@ -73,7 +73,9 @@ def test_isolated_atoms_make_the_rest_determined() -> None:
 
 
 def test_isolated_atoms_that_disagree() -> None:
-    with pytest.warns(UserWarning, match="2 isolated atoms of Cu .* -4 to -3.*lowest"):
+    with pytest.warns(
+        UserWarning, match=r"2 isolated atoms of Cu .* -4 eV \(frame 1\) to -3 .*lowest"
+    ):
         assert fit_isolated_energies(data(frame("Cu", -3.0), frame("Cu", -4.0))) == {29: -4.0}
 
 

@@ -11,10 +11,8 @@ import yaml
 from nnmd_graph.training import EnergyForcesLoss, Trainer
 from nnmd_graph.training.config import (
     Config,
-    DataConfig,
     LossConfig,
     ModelConfig,
-    SplitConfig,
     TrainingConfig,
     changes,
     parse_config,
@@ -22,6 +20,7 @@ from nnmd_graph.training.config import (
     to_yaml,
     write_config,
 )
+from nnmd_graph.training.data_config import DataConfig, SplitConfig
 
 
 # ---------------------------------------------------------------------------------- one source

@@ -13,6 +13,8 @@ import numpy as np
 from ase.io.formats import filetype, ioformats
 from ase.utils import string2index
 
+from nnmd_graph.data import lammps
+from nnmd_graph.data.addresses import split_address
 from nnmd_graph.data.dft_output import iread_gpaw, warn_if_unconverged
 from nnmd_graph.data.reading import stopped
 from nnmd_graph.data.reading.cp2k import iread_cp2k, is_trajectory, what_it_is
@@ -55,8 +57,9 @@ def read_frames(
       `atoms.arrays`, if they have a row per atom).
 
     Args:
-        path: the file; an "@" in its name is a letter like any other.
-        index: which frames, as in `ase.io.read`: ":" all, "-1" the last, "::10" every tenth.
+        path: the file; the frames that are wanted may stand behind an "@": "li.extxyz@::10".
+        index: which frames, as in `ase.io.read`: ":" all, "-1" the last, "::10" every tenth; what
+            stands in the name counts more.
         format: ASE's name of the format; default: guessed from the name and the first bytes.
             "cp2k" reads NAME-pos-1.xyz of CP2K, "runner" RuNNer's and n2p2's `input.data` if its
             comments state the units; others go through `read_runner`.
@@ -69,6 +72,7 @@ def read_frames(
         ValueError: the format is unknown, a frame cannot be read, or there is none.
         TypeError: `path` or `index` is of the wrong type.
     """
+    path, index = split_address(path, index)
     file = _existing(path)
     selection = _selection(index)
     format = _format(file, format)
@@ -141,7 +145,7 @@ def _existing(path: str | os.PathLike[str]) -> Path:
         elif close:
             hint = close
         elif "@" in file.name:
-            hint = "; frames are chosen with `index`, not with '@'"
+            hint = "; behind '@' stands a number or a slice of frames, e.g. 'li.xyz@::10'"
         else:
             hint = "; check the name and the folder"
         raise FileNotFoundError(f"`path`: expected a file, got '{file}', which is not there{hint}")
@@ -270,10 +274,13 @@ def _iread_database(file: Path, selection: slice) -> Numbered:
     named = file.suffix in (".db", ".json", ".aselmdb")
     kind = "extract_from_name" if named else "db"
     with ase.db.connect(str(file), type=kind, serial=True) as database:
+        units = stated_units(database.metadata)
         for number, row in _select(database.select(), selection):
             try:
                 atoms = row.toatoms(add_additional_information=True)
                 _flatten(atoms)
+                for key, unit in units.items():
+                    atoms.info.setdefault(key, unit)
             except Exception as error:
                 raise FrameError(number, error) from error
             yield number, atoms
@@ -289,8 +296,23 @@ def _flatten(atoms: ase.Atoms) -> None:
                 atoms.new_array(key, value)
 
 
+def stated_units(metadata: Any) -> dict[str, str]:
+    """Units that SchNetPack writes into a database, as keys of a frame: energy_unit, ..."""
+    if not isinstance(metadata, dict):
+        return {}
+    given = metadata.get("_property_unit_dict")
+    units = {f"{name}_unit": unit for name, unit in given.items()} if given else {}
+    units["distance_unit"] = metadata.get("_distance_unit")
+    return {key: unit for key, unit in units.items() if isinstance(unit, str) and unit}
+
+
 def _output_reader(format: str) -> Reader:
     return lambda file, selection: _select(stopped.iread_output(file, format), selection)
+
+
+def _dump_reader(format: str) -> Reader:
+    read = _ase_reader(format)
+    return lambda file, selection: lammps.without_inventions(file, format, read(file, selection))
 
 
 _READERS: dict[str, Reader] = {
@@ -302,3 +324,4 @@ _READERS: dict[str, Reader] = {
     "gpaw-out": lambda file, selection: _select(iread_gpaw(file), selection),
 }
 _READERS |= {format: _output_reader(format) for format in stopped.FORMATS}
+_READERS |= {format: _dump_reader(format) for format in lammps.FORMATS}
