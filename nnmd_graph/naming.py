@@ -19,12 +19,15 @@ Names = Mapping[str, str] | Callable[[], Mapping[str, str]]
 ("data.energy_key") or what stands in a command's usage ("FILES"). As a function: made when needed.
 """
 
+SET = "--set "
+"""How names begin of settings that an option of the command line changes: `--set key=value`."""
+
 _LAYERS: ContextVar[tuple[Names, ...]] = ContextVar("layers", default=())
 
 _VALUE = r"'[^']*'|\"[^\"]*\"|\{[^}`]*\}|\[[^\]`]*\]|[\w.+-]*\w"
 _FRAME = re.compile(r"`frames\[\d+\]` \((?P<source>[^()`]*)\)")
 _MENTION = re.compile(
-    rf"`(?P<name>[A-Za-z_][\w.]*)(?P<index>\[[^\]`]*\])?(?:=(?P<value>{_VALUE}))?`"
+    rf"`(?P<name>[A-Za-z_][\w.]*)(?P<index>\[[^\]`]*\])?(?:(?:=|: )(?P<value>{_VALUE}))?`"
     rf"|(?<![\w.`'\"\[(-])(?P<bare>[A-Za-z_][\w.]*)=(?P<given>{_VALUE})(?![\w(])"
 )
 
@@ -88,5 +91,5 @@ def _assigned(name: str, value: str | None) -> str:
         return ""
     text = str(ast.literal_eval(value)) if value[0] in "'\"" else value
     if name.startswith("-"):
-        return f" {shlex.quote(text)}"
+        return f"{'=' if name.startswith(SET) else ' '}{shlex.quote(text)}"
     return f": {value}" if "." in name or name.islower() else f" {value}"

@@ -129,6 +129,9 @@ def test_train_names_equal_structures_in_two_parts_and_the_remedy() -> None:
     ase.io.write("twice.extxyz", [*frames, *frames])
     said = flat(run("train", "config.yaml", "twice.extxyz", "-o", "run"))
     assert "are in the training set too" in said and "geometry" in said
+    assert "`data.groups: 'geometry'`" in said
+    said = flat(run("train", "twice.extxyz", "-o", "plain", "--max-epochs", 1, "--cutoff", 3.0))
+    assert "`--set data.groups=geometry`" in said
     kept = ("--set", "data.groups=geometry")
     said = flat(run("train", "config.yaml", "twice.extxyz", "-o", "kept", *kept))
     assert "are in the training set too" not in said

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from nnmd_graph.naming import naming
+from nnmd_graph.naming import SET, naming
 
 DATA = ("path", "paths", "frames", "dataset", "data.train")
 FILE_ARGUMENTS = {
@@ -64,6 +64,8 @@ def option_names(ctx: Any) -> dict[str, str]:
             names[keys[parameter.name]] = shown
         if not with_config:
             names |= dict.fromkeys(FILE_ARGUMENTS.get(parameter.name, ()), shown)
+    if ctx.command.name == "train" and not with_config:  # what has no option of its own
+        names = {key: SET + key for key in keys.values() if "." in key} | names
     return names
 
 
