@@ -47,4 +47,6 @@ PYG = "torch_geometric.nn."
 def unknown_convolution(name: str, known: Iterable[str]) -> str:
     """What to say of a convolution that is not among the known ones."""
     hint = did_you_mean(name, known) or "; import the file that registers it first"
-    return f"`conv` must be one of {sorted(known)} or for example '{PYG}CGConv', got {name!r}{hint}"
+    return (
+        f"`conv`: expected one of {sorted(known)} or for example '{PYG}CGConv', got {name!r}{hint}"
+    )

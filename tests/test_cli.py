@@ -166,7 +166,7 @@ def test_labels_under_other_names() -> None:
         atoms.arrays["dft_forces"] = atoms.get_forces()
         atoms.calc = None
     ase.io.write("named.extxyz", frames)
-    assert "must hold labels" in fails("train", "config.yaml", "named.extxyz", "-o", "a")
+    assert "expected labels" in fails("train", "config.yaml", "named.extxyz", "-o", "a")
     names = ("--energy-key", "dft_energy", "--forces-key", "dft_forces")
     run("train", "config.yaml", "named.extxyz", "-o", "b", *names)
     assert read_config("b/config.yaml").data.forces_key == "dft_forces"
@@ -372,7 +372,8 @@ def test_a_batch_larger_than_the_set() -> None:
     config({}, batch_size=64)
     message = fails("train", "config.yaml")
     assert (
-        "`training.batch_size` must not exceed the training set of 10 structures, got 64" in message
+        "`training.batch_size`: expected at most the 10 structures of the training set, got 64"
+        in message
     )
 
 
@@ -389,7 +390,7 @@ def test_broken_models_are_refused(command: str, model: Path) -> None:
     assert "which is damaged or foreign" in fails(command, "cut.pt", *rest)
     Path("empty.pt").write_bytes(b"")
     where = "FILES" if command == "info" else "MODEL"
-    assert f"`{where}` must be" in fails(command, "empty.pt", *rest)
+    assert f"`{where}`: expected" in fails(command, "empty.pt", *rest)
     torch.save({"weights": torch.zeros(3)}, "foreign.pt")
     assert "which is something else" in fails(command, "foreign.pt", *rest)
     torch.save(torch.nn.Linear(2, 2), "pickled.pt")

@@ -98,11 +98,11 @@ def said(*arguments: str, status: int = 2) -> str:
         ("train a.xyz --max-epochs 0", "`--max-epochs` in the options: expected a number"),
         ("train a.xyz --model bpn", "`--model` in the options: "),
         ("train a.xyz --from nothing.pt", "`--from`: expected a model file"),
-        ("train a.xyz --from a.xyz", "`--from` must be a file written by nnmd_graph"),
+        ("train a.xyz --from a.xyz", "`--from`: expected a file written by nnmd_graph"),
         ("train", "`SOURCES`: expected a data file or a config file"),
-        ("evaluate a.xyz a.xyz", "`MODEL` must be a file written by nnmd_graph"),
-        ("md nothing.pt a.xyz", "`MODEL` must be a file"),
-        ("evaluate nothing.pt a.xyz --committee b.pt", "`--committee` must be a file"),
+        ("evaluate a.xyz a.xyz", "`MODEL`: expected a file written by nnmd_graph"),
+        ("md nothing.pt a.xyz", "`MODEL`: expected a file"),
+        ("evaluate nothing.pt a.xyz --committee b.pt", "`--committee`: expected a file"),
     ],
 )
 def test_a_command_speaks_of_its_options(folder: Path, command: str, begin: str) -> None:
@@ -119,8 +119,11 @@ def test_a_command_speaks_of_its_options(folder: Path, command: str, begin: str)
         ("data: {train: a.xyz, stress_key: s}", "`data.stress_key`: expected a key"),
         ("data: {train: a.xyz, groups: kind}", "`data.groups`: expected 'geometry' or a key"),
         ("data: {train: a.xyz, split: {train: 20, val: 1, test: 1}}", "`data.split.train`"),
-        ("data: {train: a.xyz}\ntransfer: {from: a.xyz}", "`transfer.from` must be a file"),
-        ("data: {train: a.xyz}\ntraining: {batch_size: 50}", "`training.batch_size` must not"),
+        ("data: {train: a.xyz}\ntransfer: {from: a.xyz}", "`transfer.from`: expected a file"),
+        (
+            "data: {train: a.xyz}\ntraining: {batch_size: 50}",
+            "`training.batch_size`: expected at most",
+        ),
         ("data: {train: a.xyz}\nloss: {energy: 0, forces: 0}", "`loss.energy`, `loss.forces` and"),
         (
             "data: {train: a.xyz}\ntraining: {isolated_energies: {Xx: 1}}",

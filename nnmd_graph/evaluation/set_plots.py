@@ -166,7 +166,7 @@ PANELS = {1: ("Radial",), 2: ("Angular, over distance", "Angular, over angle")}
 def _check(acsf: ACSF) -> None:
     if not isinstance(acsf, ACSF):
         raise TypeError(
-            f"`acsf` must be an ACSF, got {type(acsf).__name__}; that of a BPNN is its "
+            f"`acsf`: expected an ACSF, got {type(acsf).__name__}; that of a BPNN is its "
             "`representation`"
         )
 

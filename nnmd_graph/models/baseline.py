@@ -56,11 +56,13 @@ class Baseline(nn.Module):
         missing = [z for z in self.species if z not in isolated_energies]
         if missing:
             raise ValueError(
-                f"`isolated_energies` must hold every element of the model, missing {missing} "
+                f"`isolated_energies`: expected every element of the model, missing {missing} "
                 "(atomic numbers); give their energies in eV"
             )
         if not scale > 0.0:
-            raise ValueError(f"`scale` must be positive, got {scale}; give an energy in eV")
+            raise ValueError(
+                f"`scale`: expected a positive number, got {scale}; give an energy in eV"
+            )
         energies = [float(isolated_energies[z]) for z in self.species]
         self.isolated_energies.copy_(torch.tensor(energies, dtype=torch.float64))
         self.scale.fill_(scale)

@@ -112,7 +112,7 @@ def carry_over(old: EnergyModel, new: EnergyModel) -> None:
     lost = [chemical_symbols[z] for z in old.species if z not in new.species]
     if lost:
         raise ValueError(
-            f"`species` must hold the elements that are known, got none of {lost}; add them"
+            f"`species`: expected the elements that are known, got none of {lost}; add them"
         )
     origins = Origins.of(old.species, new.species)
     _carry_representation(old.representation, new.representation, origins)
@@ -140,8 +140,8 @@ def feature_columns(old: Any, new: Any, origins: Origins) -> list[Columns | None
     before, after = (getattr(r, "num_features", None) for r in (old, new))
     if before != after:
         raise ValueError(
-            f"`representation` must keep its features, got {after} in place of {before} in "
-            f"{type(new).__name__}; only symmetry functions (ACSF) may become more"
+            f"`representation`: expected the features that it had, got {after} in place of "
+            f"{before} in {type(new).__name__}; only symmetry functions (ACSF) may become more"
         )
     return [None if before is None else list(range(before))] * len(origins.new)
 
@@ -156,7 +156,7 @@ def _function_columns(old: ACSF, new: ACSF, origins: Origins, s: int) -> Columns
     if not origins.is_known(s):
         return None
     raise ValueError(
-        f"`functions` must hold those that are known, got none like {missing[0]} of "
+        f"`functions`: expected those that are known, got none like {missing[0]} of "
         f"{chemical_symbols[z]}; add it"
     )
 
@@ -210,7 +210,7 @@ def _carry_net(
         return
     if any(c is not None and c != list(range(len(c))) for c in columns):
         raise ValueError(
-            f"`functions` must come in the order that the readout knows, got others for "
+            f"`functions`: expected functions in the order that the readout knows, got others for "
             f"{type(ours).__name__}; only one net per element follows them"
         )
     _carry_module(theirs, ours, origins)
@@ -240,8 +240,8 @@ def _carry_shared(
         c is None or c != columns[0] or len(c) != before.linears[0].in_features for c in columns
     ):
         raise ValueError(
-            "`readout` must be one net per element where elements have functions of their own, got "
-            "one net for all; give all elements the same functions"
+            "`readout`: expected one net per element where elements have functions of their own, "
+            "got one net for all; give all elements the same functions"
         )
     for s, o in enumerate(origins.index):
         _carry_input((old.scaler, before.linears[0], o), (new.scaler, after.linears[0], s),
@@ -310,7 +310,7 @@ def _carry_scaler(
         turn = turn[:, :n]
     else:
         raise ValueError(
-            f"`scaler` must be a FeatureScaler, a RangeScaler or None, got {type(old).__name__} "
+            f"`scaler`: expected a FeatureScaler, a RangeScaler or None, got {type(old).__name__} "
             f"and {type(new).__name__}; only these can be carried over"
         )
     return turn, constant
@@ -351,7 +351,8 @@ def _carry_module(old: nn.Module, new: nn.Module, origins: Origins) -> None:
             same_names = False
     if not same_names:
         raise ValueError(
-            f"`potential` must be made of modules that can be carried over to more elements, got "
-            f"{type(old).__name__}, whose parameters depend on the elements; give the class a "
-            "method carry_over(old, index), index[s] the number in the old one of element s"
+            "`potential`: expected modules that can be carried over to more "
+            f"elements, got {type(old).__name__}, whose parameters depend on the elements; give "
+            "the class a method carry_over(old, index), index[s] the number in the old one of "
+            "element s"
         )

@@ -45,7 +45,7 @@ def register(module: type[nn.Module]) -> type[nn.Module]:
     """
     name = module.__name__
     if MODULES.get(name, module) is not module:
-        raise ValueError(f"`module` must have a name of its own, {name!r} is taken; rename it")
+        raise ValueError(f"`module`: expected a name of its own, {name!r} is taken; rename it")
     MODULES[name] = module
     return module
 
@@ -69,7 +69,7 @@ def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, An
         ValueError: If it is truncated, damaged in any bit, foreign or holds code.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"`path` must be a file, got {str(path)!r}, which does not exist")
+        raise FileNotFoundError(f"`path`: expected a file, got {str(path)!r}, which does not exist")
     try:
         content, sealed = read_archive(path)
         with warnings.catch_warnings():
@@ -79,24 +79,24 @@ def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, An
         raise
     except Exception as error:  # foreign bytes may raise anything, IndexError and struct.error too
         raise ValueError(
-            f"`path` must be a file written by nnmd_graph, got {str(path)!r}, which is damaged or "
-            f"foreign ({reason(error)[:120]}); save the potential again"
+            f"`path`: expected a file written by nnmd_graph, got {str(path)!r}, which is damaged "
+            f"or foreign ({reason(error)[:120]}); save the potential again"
         ) from None
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(
-            f"`path` must be a file written by nnmd_graph, got {str(path)!r}, which is something "
+            f"`path`: expected a file written by nnmd_graph, got {str(path)!r}, which is something "
             "else; write it with Potential.save"
         )
     version: Any = values.get("format_version")
     if version not in range(1, FORMAT_VERSION + 1):
         raise ValueError(
-            f"`path` must be of format version 1 to {FORMAT_VERSION}, got "
+            f"`path`: expected format version 1 to {FORMAT_VERSION}, got "
             f"{version} in {str(path)!r}; update nnmd_graph"
         )
     if version >= FIRST_SEALED and not sealed:
         raise ValueError(
-            f"`path` must be a file written by nnmd_graph, got {str(path)!r}, which is damaged or "
-            "foreign (without the checksum at its end); save the potential again"
+            f"`path`: expected a file written by nnmd_graph, got {str(path)!r}, which is damaged "
+            "or foreign (without the checksum at its end); save the potential again"
         )
     return values
 
@@ -156,7 +156,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> EnergyModel:
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         missing = f"{error} is missing" if isinstance(error, KeyError) else reason(error)[:200]
         raise ValueError(
-            f"`path` must hold a complete model, got {str(path)!r}, which does not fit together "
+            f"`path`: expected a complete model, got {str(path)!r}, which does not fit together "
             f"({missing}); save the potential again"
         ) from None
     except ValueError as error:  # of a module, which knows nothing of files
@@ -164,7 +164,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> EnergyModel:
     wrong = not_finite(values["state"]) + _not_finite_values(values["hyper_parameters"])
     if wrong:
         raise ValueError(
-            f"`path` must hold finite numbers, got NaN or infinity in {', '.join(wrong[:3])} of "
+            f"`path`: expected finite numbers, got NaN or infinity in {', '.join(wrong[:3])} of "
             f"{str(path)!r}; take the file of an earlier training, or train again"
         )
     return model.to(device)
@@ -222,8 +222,8 @@ def _describe(module: nn.Module) -> dict[str, Any]:
     name = type(module).__name__
     if MODULES.get(name) is not type(module) or not hasattr(module, "hyper_parameters"):
         raise ValueError(
-            f"`model` must be made of registered modules with hyper_parameters(), got {name}; "
-            "decorate the class with nnmd_graph.models.checkpoint.register"
+            "`model`: expected registered modules with hyper_parameters(), got "
+            f"{name}; decorate the class with nnmd_graph.models.checkpoint.register"
         )
     # mypy: torch declares unknown attributes of a module as tensors.
     arguments = module.hyper_parameters()  # type: ignore[operator]
@@ -236,7 +236,7 @@ def _build(values: dict[str, Any]) -> nn.Module:
     name, arguments = values["name"], values["arguments"]
     if name not in MODULES:
         raise ValueError(
-            f"`path` must hold modules that are known, {sorted(MODULES)}, got {name!r}; import "
+            f"`path`: expected modules that are known, {sorted(MODULES)}, got {name!r}; import "
             "the file that defines and registers it first"
         )
     arguments = {k: _build(v) if _is_module(v) else v for k, v in arguments.items()}

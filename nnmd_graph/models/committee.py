@@ -46,17 +46,17 @@ class Committee(nn.Module):
         for potential in members:
             if not isinstance(potential, Potential):
                 raise TypeError(
-                    f"`potentials` must be Potentials, got {type(potential).__name__}; read files "
-                    "with Committee.load"
+                    f"`potentials`: expected Potentials, got {type(potential).__name__}; read "
+                    "files with Committee.load"
                 )
         if len(members) < 2:
             raise ValueError(
-                f"`potentials` must be two or more, got {len(members)}; one alone has no spread"
+                f"`potentials`: expected two or more, got {len(members)}; one alone has no spread"
             )
         elements = [", ".join(chemical_symbols[z] for z in p.species) for p in members]
         if len(set(elements)) > 1:
             raise ValueError(
-                f"`potentials` must know the same elements, got {elements}; train them on the same "
+                f"`potentials`: expected the same elements, got {elements}; train them on the same "
                 "set"
             )
         self.potentials = nn.ModuleList(members)
@@ -72,7 +72,7 @@ class Committee(nn.Module):
             ValueError: If a file is damaged or foreign, or the members do not fit together.
         """
         if isinstance(paths, (str, os.PathLike)):
-            raise TypeError(f"`paths` must be a list of files, got {str(paths)!r}; write [...]")
+            raise TypeError(f"`paths`: expected a list of files, got {str(paths)!r}; write [...]")
         return cls(Potential.load(path, device) for path in paths)
 
     @property

@@ -116,8 +116,8 @@ class CompiledPotential:
         reason = why_not_compilable(potential)
         if reason is not None:
             raise ValueError(
-                "`potential` must be graph convolutions (GCNN) with a shared readout to be compiled"
-                f", got {reason}; leave `compile` out"
+                "`potential`: expected graph convolutions (GCNN) with a shared readout to be "
+                f"compiled, got {reason}; leave `compile` out"
             )
         self.potential = potential
         self.num_compilations = 0

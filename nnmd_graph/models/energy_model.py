@@ -66,7 +66,7 @@ class EnergyModel(nn.Module):
         cutoff = cutoff if cutoff is not None else getattr(representation, "cutoff", None)
         if species is None or cutoff is None:
             raise ValueError(
-                "`species` and `cutoff` must be attributes of the representation or given, got "
+                "`species` and `cutoff`: expected attributes of the representation or given, got "
                 f"species={species}, cutoff={cutoff}; pass them to EnergyModel"
             )
         self.species = species_tuple(species)
@@ -213,7 +213,7 @@ def BPNN(  # noqa: N802 - the name of an architecture
     missing = [n for n in ("species", "cutoff", "num_features") if not hasattr(representation, n)]
     if missing:
         raise TypeError(
-            f"`representation` must offer species, cutoff and num_features, got "
+            f"`representation`: expected species, cutoff and num_features, got "
             f"{type(representation).__name__} without {missing}; pass for example ACSF.auto(...)"
         )
     offers: Any = representation  # torch declares unknown attributes of a module as tensors
@@ -231,7 +231,7 @@ def BPNN(  # noqa: N802 - the name of an architecture
         shared = SharedReadout(num_features, hidden_channels, activation, seed, size)
         return EnergyModel(representation, shared, scaler=CommonScaler(num_features, ridge))
     if readout != "element":
-        raise ValueError(f"`readout` must be 'element' or 'shared', got {readout!r}")
+        raise ValueError(f"`readout`: expected 'element' or 'shared', got {readout!r}")
     nets = ElementReadout(num_species, num_features, hidden_channels, activation, seed)
     scaler = FeatureScaler(num_species, num_features, ridge)
     return EnergyModel(representation, nets, scaler=scaler)
@@ -242,7 +242,7 @@ def _check_embedding(representation: nn.Module, num_species: int, size: int | No
     found = getattr(representation, "embedding", None)
     if not isinstance(found, Tensor) or found.shape != (num_species, size or found.shape[-1]):
         raise TypeError(
-            f"`representation` must offer `embedding`, a vector of {size or 'any number of'} "
+            f"`representation`: expected `embedding`, a vector of {size or 'any number of'} "
             f"components for each of {num_species} elements, for a readout that all elements "
             f"share, got {type(representation).__name__}; pass an EmbeddedACSF, or take one net "
             "per element"

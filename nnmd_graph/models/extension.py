@@ -37,7 +37,7 @@ def extend_species(potential: Potential, species: Iterable[int | str] | int | st
     """
     if not isinstance(potential, Potential):
         raise TypeError(
-            f"`potential` must be a Potential, got {type(potential).__name__}; write "
+            f"`potential`: expected a Potential, got {type(potential).__name__}; write "
             "Potential.load(path)"
         )
     old = potential.model

@@ -242,8 +242,8 @@ def known_ranges(model: nn.Module) -> FeatureRanges:
     reason = why_unknown(model)
     if reason is not None:
         raise ValueError(
-            f"`potential` must know the ranges of its features over the training set, got one that "
-            f"does not: {reason}; train it, or set `potential.model.ranges`"
+            "`potential`: expected one that knows the ranges of its features over the training "
+            f"set, got one that does not: {reason}; train it, or set `potential.model.ranges`"
         )
     knowing: Any = model  # torch declares unknown attributes of a module as tensors
     return knowing.ranges

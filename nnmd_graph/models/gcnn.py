@@ -84,7 +84,7 @@ def GCNN(  # noqa: N802 - the name of an architecture
 def _check_species(species: Iterable[int | str] | int | str, representation: Any) -> None:
     if species_tuple(species) != species_tuple(representation.species):
         raise ValueError(
-            f"`species` must be those of `stack_on`, {tuple(representation.species)}, got "
+            f"`species`: expected those of `stack_on`, {tuple(representation.species)}, got "
             f"{species_tuple(species)}; pass stack_on.species"
         )
 
@@ -97,5 +97,5 @@ def _readout(
     if name == "shared":
         return SharedReadout(in_channels, hidden, activation, seed)
     raise ValueError(
-        f"`readout` must be one of {READOUTS}, got {name!r}; 'element' has one net per element"
+        f"`readout`: expected one of {READOUTS}, got {name!r}; 'element' has one net per element"
     )

@@ -60,7 +60,7 @@ class Potential(nn.Module):
         super().__init__()
         if not (isinstance(model, nn.Module) and hasattr(model, "species")):
             raise TypeError(
-                f"`model` must be an energy model with species and cutoff, got "
+                f"`model`: expected an energy model with species and cutoff, got "
                 f"{type(model).__name__}; pass for example BPNN(ACSF.auto(...))"
             )
         self.model = model
@@ -218,8 +218,8 @@ class Potential(nn.Module):
         reach = float(graph.cutoff.min()) if "cutoff" in graph else self.cutoff
         if reach < self.cutoff - 1e-9:
             raise ValueError(
-                f"`cutoff` of the graph must reach that of the potential, {self.cutoff} Å, got "
-                f"{reach} Å; build the graph with cutoff={self.cutoff}"
+                f"`cutoff` of the graph: expected at least that of the potential, {self.cutoff} Å, "
+                f"got {reach} Å; build the graph with cutoff={self.cutoff}"
             )
 
     def compile_sums(self) -> Potential:

@@ -85,17 +85,17 @@ class CutoffFunction:
     def __post_init__(self) -> None:
         if self.name not in CUTOFF_FUNCTIONS:
             raise ValueError(
-                f"`cutoff_function` must be one of {sorted(CUTOFF_FUNCTIONS)}, got {self.name!r}; "
-                "pass one of these names"
+                f"`cutoff_function`: expected one of {sorted(CUTOFF_FUNCTIONS)}, got "
+                f"{self.name!r}; pass one of these names"
             )
         if not 0.0 <= self.inner < 1.0:
             raise ValueError(
-                f"`inner_cutoff` must be a fraction of the cutoff in [0, 1), got {self.inner}; "
+                f"`inner_cutoff`: expected a fraction of the cutoff in [0, 1), got {self.inner}; "
                 "0 is none"
             )
         if self.inner and self.name in NO_INNER_RADIUS:
             raise ValueError(
-                f"`inner_cutoff` must be 0 for {self.name!r}, got {self.inner}; "
+                f"`inner_cutoff`: expected 0 for {self.name!r}, got {self.inner}; "
                 f"{NO_INNER_RADIUS} have no inner radius"
             )
 

@@ -124,8 +124,9 @@ class MLP(nn.Module):
         widths = [in_channels, *many, out_channels]
         if any(not _is_width(width) for width in widths):
             raise ValueError(
-                f"`hidden_channels` must be a sequence of positive integers, got {hidden_channels} "
-                f"for {in_channels} inputs; give one width per hidden layer, for example (32, 32)"
+                "`hidden_channels`: expected a sequence of positive integers, got "
+                f"{hidden_channels} for {in_channels} inputs; give one width per hidden layer, for "
+                "example (32, 32)"
             )
         check_net(1, in_channels, many)
         names = _per_layer(activation, len(many))
@@ -234,15 +235,15 @@ def _per_layer(activation: str | Sequence[str], num_hidden: int) -> list[str]:
     for name in given:
         if name not in ACTIVATIONS:
             raise ValueError(
-                f"`activation` must be one of {sorted(ACTIVATIONS)}, got {name!r}; "
+                f"`activation`: expected one of {sorted(ACTIVATIONS)}, got {name!r}; "
                 "forces need a smooth one"
             )
     if isinstance(activation, str):
         return [activation] * num_hidden + ["identity"]
     if len(given) != num_hidden + 1:
         raise ValueError(
-            f"`activation` must be one name or one for each of {num_hidden + 1} layers, the output "
-            f"layer last, got {given}; for example ('tanh', 'tanh', 'identity')"
+            f"`activation`: expected one name or one for each of {num_hidden + 1} layers, the "
+            f"output layer last, got {given}; for example ('tanh', 'tanh', 'identity')"
         )
     return given
 
@@ -253,8 +254,8 @@ def _per_element(name: str, value: Any, num_species: int) -> list[Any]:
         return [value] * num_species
     if len(value) != num_species or not all(_is_sequence(part) for part in value):
         raise ValueError(
-            f"`{name}` must be for all elements, or one sequence for each of {num_species}, got "
-            f"{value}; give one sequence per element"
+            f"`{name}`: expected one for all elements, or one sequence for each of {num_species}, "
+            f"got {value}; give one sequence per element"
         )
     return list(value)
 

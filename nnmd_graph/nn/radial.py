@@ -59,12 +59,12 @@ class RadialBasis(nn.Module):
         super().__init__()
         if kind not in RADIAL_BASES:
             raise ValueError(
-                f"`radial` must be one of {RADIAL_BASES}, got {kind!r}; pass one of these names"
+                f"`radial`: expected one of {RADIAL_BASES}, got {kind!r}; pass one of these names"
             )
         if num_rbf < 2 or exponent < 2 or not cutoff > 0.0:
             raise ValueError(
-                f"`num_rbf` and `exponent` must be at least 2 and `cutoff` positive, got {num_rbf},"
-                f" {exponent} and {cutoff}; 20, 5 and 5.0 are usual"
+                "`num_rbf` and `exponent`: expected at least 2 and `cutoff` positive, got "
+                f"{num_rbf}, {exponent} and {cutoff}; 20, 5 and 5.0 are usual"
             )
         self.cutoff, self.num_rbf, self.kind = float(cutoff), int(num_rbf), kind
         self.exponent = int(exponent)

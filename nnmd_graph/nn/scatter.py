@@ -41,7 +41,7 @@ def scatter_sum(src: Tensor, index: Tensor, dim_size: int, *, backend: str | Non
     if backend == "torch_scatter" and torch_scatter is not None:
         return torch_scatter.scatter_add(src, index, dim=0, dim_size=dim_size)
     raise ValueError(
-        f"`backend` must be one of {BACKENDS} and installed, got {backend!r}; "
+        f"`backend`: expected one of {BACKENDS} and installed, got {backend!r}; "
         "torch-scatter comes with `pip install --no-build-isolation nnmd-graph[pyg-ext]`"
     )
 

@@ -22,7 +22,7 @@ def species_tuple(species: Iterable[int | str] | int | str) -> tuple[int, ...]:
     given = [species] if isinstance(species, int | str) else list(species)
     numbers = {atomic_number(element) for element in given}
     if not numbers:
-        raise ValueError("`species` must name at least one element, got none; give ('Cu',)")
+        raise ValueError("`species`: expected at least one element, got none; give ('Cu',)")
     return tuple(sorted(numbers))
 
 
@@ -46,7 +46,7 @@ def species_ids(z: Tensor, species: tuple[int, ...]) -> Tensor:
         atom = int(torch.nonzero(unknown)[0])
         names = [symbol(s) for s in species]
         raise ValueError(
-            f"`z` must hold elements that the model knows, {names}, got "
+            f"`z`: expected elements that the model knows, {names}, got "
             f"{symbol(int(z[atom]))} (atom {atom}); train on data with this element"
         )
     return species_id

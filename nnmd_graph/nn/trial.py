@@ -18,8 +18,8 @@ def check_alone(argument: str, module: nn.Module, name: str) -> None:
     """
     if any(isinstance(part, BATCH_DEPENDENT) for part in module.modules()):
         raise ValueError(
-            f"`{argument}` must treat each structure alone, got {name} with batch normalisation; "
-            "use layer normalisation or none"
+            f"`{argument}`: expected a module that treats each structure alone, got {name} with "
+            "batch normalisation; use layer normalisation or none"
         )
 
 
@@ -48,8 +48,8 @@ def check_jump(
     jump = largest_change(near, far)
     if not jump < tolerance:
         raise ValueError(
-            f"`{argument}` must be smooth where a neighbour passes the cutoff, got {name}, which "
-            f"jumps by {jump:.1g}; {remedy}"
+            f"`{argument}`: expected a module that is smooth where a neighbour passes the cutoff, "
+            f"got {name}, which jumps by {jump:.1g}; {remedy}"
         )
 
 
@@ -63,4 +63,4 @@ def check_shape(argument: str, name: str, out: Any, wanted: tuple[int, ...], mea
     fits = shape is not None and len(shape) == len(wanted)
     if not fits or any(b not in (-1, a) for a, b in zip(shape or (), wanted, strict=True)):
         got = list(shape) if shape is not None else type(out).__name__
-        raise ValueError(f"`{argument}` must give {meaning} got {got} from {name}")
+        raise ValueError(f"`{argument}`: expected {meaning} got {got} from {name}")

@@ -73,7 +73,9 @@ class ACSF(nn.Module):
         super().__init__()
         self.species = species_tuple(species)
         if not 0.0 < float(cutoff) < float("inf"):
-            raise ValueError(f"`cutoff` must be positive, got {cutoff}; give a radius in Å")
+            raise ValueError(
+                f"`cutoff`: expected a positive number, got {cutoff}; give a radius in Å"
+            )
         self.cutoff = float(cutoff)
         fc = CutoffFunction(cutoff_function, float(inner_cutoff))
         self.cutoff_function, self.inner_cutoff = fc.name, fc.inner
@@ -144,7 +146,7 @@ class ACSF(nn.Module):
         z = atomic_number(element, "element")
         if z not in self.species:
             names = [chemical_symbols[known] for known in self.species]
-            raise ValueError(f"`element` must be one of {names}, got {element!r}; add it")
+            raise ValueError(f"`element`: expected one of {names}, got {element!r}; add it")
         return self._functions_of[z]
 
     def hyper_parameters(self) -> dict[str, Any]:
@@ -245,7 +247,7 @@ class ACSF(nn.Module):
         for f in functions:
             if not isinstance(f, SymmetryFunction):
                 raise TypeError(
-                    f"`functions` must be symmetry functions (G1 to G5), got {type(f).__name__}; "
+                    f"`functions`: expected symmetry functions (G1 to G5), got {type(f).__name__}; "
                     "write for example G2(eta=1.0, r_s=0.0), or a SymmetryFunction of your own"
                 )
             self._check(f)
@@ -259,16 +261,18 @@ class ACSF(nn.Module):
             f.check_formulas(cutoff)
             expanded += [type(f)(**(values | {"cutoff": cutoff, "neighbors": n})) for n in wanted]
         if not expanded:
-            raise ValueError("`functions` must hold at least one symmetry function, got none")
+            raise ValueError("`functions`: expected at least one symmetry function, got none")
         if len(set(expanded)) < len(expanded):
             twice = next(f for n, f in enumerate(expanded) if f in expanded[:n])
-            raise ValueError(f"`functions` must differ, got {twice} twice; leave one out")
+            raise ValueError(
+                f"`functions`: expected different ones, got {twice} twice; leave one out"
+            )
         return tuple(expanded)
 
     def _check(self, f: SymmetryFunction) -> None:
         if f.cutoff is not None and f.cutoff > self.cutoff:
             raise ValueError(
-                f"`cutoff` of a function must not exceed that of the set, {self.cutoff} Å, "
+                f"`cutoff` of a function: expected at most that of the set, {self.cutoff} Å, "
                 f"got {f}; enlarge the cutoff of the set"
             )
         # mypy: after construction neighbors is a tuple of numbers or None.
@@ -277,7 +281,7 @@ class ACSF(nn.Module):
             names = [chemical_symbols[z] for z in self.species]
             name = "neighbors" if f.centre in (None, *self.species) else "centre"
             raise ValueError(
-                f"`{name}` must be elements of the set, {names}, got {f}; add the element"
+                f"`{name}`: expected elements of the set, {names}, got {f}; add the element"
             )
 
 

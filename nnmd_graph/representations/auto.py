@@ -41,7 +41,7 @@ def imbalzano2018(
     """
     if num_radial < 2 or num_angular < 0 or angular not in ("G4", "G5"):
         raise ValueError(
-            "`num_radial` must be at least 2, `num_angular` at least 0, `angular` 'G4' or 'G5', "
+            "`num_radial`: expected at least 2, `num_angular` at least 0, `angular` 'G4' or 'G5', "
             f"got {num_radial}, {num_angular}, {angular!r}; the defaults are 6, 4, 'G4'"
         )
     n = num_radial
@@ -92,11 +92,13 @@ def gastegger2018(
     shells = [num_angular] if isinstance(num_angular, int) else list(num_angular)
     if num_radial < 1 or min(shells, default=0) < 0 or angular not in ("G4", "G5"):
         raise ValueError(
-            "`num_radial` must be at least 1, `num_angular` at least 0, `angular` 'G4' or 'G5', "
+            "`num_radial`: expected at least 1, `num_angular` at least 0, `angular` 'G4' or 'G5', "
             f"got {num_radial}, {num_angular}, {angular!r}; the defaults are 12, 4, 'G5'"
         )
     if not 0.0 <= r_min < cutoff:
-        raise ValueError(f"`r_min` must lie in [0, {cutoff}) Å, got {r_min}; the default is 1.0")
+        raise ValueError(
+            f"`r_min`: expected a number in [0, {cutoff}) Å, got {r_min}; the default is 1.0"
+        )
     width = (cutoff - r_min) / num_radial
     functions: list[SymmetryFunction] = [
         G2(eta=0.5 / width**2, r_s=r_min + m * width) for m in range(num_radial)
@@ -143,8 +145,8 @@ def pool(
     wide = [num_angular, num_angular // 2] if isinstance(num_angular, int) else list(num_angular)
     if num_radial < 2 or min(wide, default=-1) < 0 or angular not in ("both", "G4", "G5"):
         raise ValueError(
-            "`num_radial` must be at least 2, `num_angular` at least 0, `angular` 'both', 'G4' or "
-            f"'G5', got {num_radial}, {num_angular}, {angular!r}; the defaults are 16, 4, 'both'"
+            "`num_radial`: expected at least 2, `num_angular` at least 0, `angular` 'both', 'G4' "
+            f"or 'G5', got {num_radial}, {num_angular}, {angular!r}; the defaults are 16, 4, 'both'"
         )
     functions: list[SymmetryFunction] = []
     for n in (num_radial, num_radial // 2):
@@ -214,7 +216,7 @@ def automatic_functions(
     """
     if recipe not in RECIPES:
         hint = did_you_mean(recipe, RECIPES)
-        raise ValueError(f"`recipe` must be one of {sorted(RECIPES)}, got {recipe!r}{hint}")
+        raise ValueError(f"`recipe`: expected one of {sorted(RECIPES)}, got {recipe!r}{hint}")
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(RECIPES[recipe]).parameters.items()

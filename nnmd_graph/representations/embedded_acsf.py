@@ -110,7 +110,8 @@ class EmbeddedACSF(nn.Module):
         for f in functions:
             if f.neighbors is not None or f.centre is not None or f.weighted:
                 raise ValueError(
-                    f"`functions` must not name elements or weights, got {f}; the embedding does"
+                    f"`functions`: expected functions without elements or weights, got {f}; the "
+                    "embedding does"
                 )
         if embedding_dim is not None and channels is not None:
             raise ValueError(
@@ -119,10 +120,10 @@ class EmbeddedACSF(nn.Module):
             )
         dim = EMBEDDING_DIM if embedding_dim is None else embedding_dim
         if int(dim) != dim or dim < 1:
-            raise ValueError(f"`embedding_dim` must be a positive integer, got {dim}")
+            raise ValueError(f"`embedding_dim`: expected a positive integer, got {dim}")
         self._check_memory(len(elements), len(functions), int(dim), channels)
         if init not in INITIALIZATIONS:
-            raise ValueError(f"`init` must be one of {INITIALIZATIONS}, got {init!r}")
+            raise ValueError(f"`init`: expected one of {INITIALIZATIONS}, got {init!r}")
         self.functions = tuple(functions)
         self.fixed = ACSF(species, cutoff, self.functions, cutoff_function=cutoff_function)
         self.species, self.cutoff = self.fixed.species, self.fixed.cutoff
@@ -190,7 +191,7 @@ class EmbeddedACSF(nn.Module):
         numbers = Counter(f.order for f in self.functions)
         if int(channels) != channels or channels < len(numbers):
             raise ValueError(
-                f"`channels` must be an integer, at least {len(numbers)} here, got {channels}; "
+                f"`channels`: expected an integer, at least {len(numbers)} here, got {channels}; "
                 "None combines no functions"
             )
         self._radial = max(1, round(RADIAL_SHARE * channels)) if numbers[2] else channels

@@ -88,8 +88,8 @@ class GraphConvolutions(nn.Module):
         super().__init__()
         if num_layers < 1 or hidden_channels < 1:
             raise ValueError(
-                f"`num_layers` and `hidden_channels` must be positive, got {num_layers} and "
-                f"{hidden_channels}; 3 and 64 are usual"
+                f"`num_layers` and `hidden_channels`: expected positive numbers, got {num_layers} "
+                f"and {hidden_channels}; 3 and 64 are usual"
             )
         self.species = species_tuple(species)
         self.num_features = hidden_channels
@@ -213,7 +213,7 @@ def pair_fields(graph: AtomicGraph) -> tuple[Tensor, Tensor]:
     chosen = torch.nonzero(_is_first_of_two(graph)).squeeze(-1)
     if 2 * len(chosen) != graph.edge_index.shape[1]:
         raise ValueError(
-            f"`graph` must hold each edge in both directions, got {graph.edge_index.shape[1]} "
+            f"`graph`: expected each edge in both directions, got {graph.edge_index.shape[1]} "
             f"edges of {len(chosen)} pairs; build it with AtomicGraph.from_atoms"
         )
     return graph.edge_index.index_select(1, chosen), graph.edge_cell_shift.index_select(0, chosen)

@@ -26,11 +26,11 @@ class _Polynomial(SymmetryFunction):
         super().__post_init__()
         if self.polynomial not in POLYNOMIALS:
             raise self._error(
-                "polynomial", f"must be one of {POLYNOMIALS}", repr(self.polynomial), "p2 is usual"
+                "polynomial", f"one of {POLYNOMIALS}", repr(self.polynomial), "p2 is usual"
             )
         if self.cutoff is not None and not self.r_l < self.cutoff:
             raise self._error(
-                "r_l", f"must be below the cutoff, {self.cutoff} Å", self.r_l, "give a length in Å"
+                "r_l", f"a number below the cutoff, {self.cutoff} Å", self.r_l, "give a length in Å"
             )
 
     def radial_key(self) -> RadialKey:
@@ -59,13 +59,13 @@ class _PolynomialAngular(_Polynomial):
         super().__post_init__()
         if not self.theta_l < self.theta_h:
             raise self._error(
-                "theta_l", f"must be below theta_h, {self.theta_h}", self.theta_l, "give degrees"
+                "theta_l", f"a number below theta_h, {self.theta_h}", self.theta_l, "give degrees"
             )
         # A window beyond 0 or 180 degrees is smooth there only if that is its centre.
         centre = 0.5 * (self.theta_l + self.theta_h)
         if (self.theta_l < 0.0 and centre != 0.0) or (self.theta_h > 180.0 and centre != 180.0):
             raise self._error(
-                "theta_l", "and `theta_h` must lie in [0, 180] or around 0 or 180 symmetrically",
+                "theta_l", "theta_l and theta_h in [0, 180] or around 0 or 180 symmetrically",
                 (self.theta_l, self.theta_h), "for example -90, 90",
             )  # fmt: skip
 

@@ -68,9 +68,11 @@ class RangeScaler(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in KINDS:
-            raise ValueError(f"`kind` must be one of {KINDS}, got {kind!r}; pass one of these")
+            raise ValueError(f"`kind`: expected one of {KINDS}, got {kind!r}; pass one of these")
         if not (math.isfinite(s_min) and math.isfinite(s_max)):
-            raise ValueError(f"`s_min` and `s_max` must be finite, got {s_min}, {s_max}; 0, 1")
+            raise ValueError(
+                f"`s_min` and `s_max`: expected finite numbers, got {s_min}, {s_max}; 0, 1"
+            )
         self.kind = kind
         self.s_min, self.s_max = float(s_min), float(s_max)
         shape = (num_species, num_features)

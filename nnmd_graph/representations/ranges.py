@@ -128,15 +128,15 @@ class FeatureRanges(nn.Module):
         for name, values in (("minimum", low), ("maximum", high)):
             if values.shape != self.minimum.shape:
                 raise ValueError(
-                    f"`{name}` must be of shape {list(self.minimum.shape)}, elements and features, "
-                    f"got {list(values.shape)}; give a row for each element"
+                    f"`{name}`: expected the shape {list(self.minimum.shape)}, elements and "
+                    f"features, got {list(values.shape)}; give a row for each element"
                 )
         unknown = (low == torch.inf) & (high == -torch.inf)
         wrong = torch.nonzero(~((low <= high) | unknown))
         if len(wrong):
             s, k = wrong[0].tolist()
             raise ValueError(
-                f"`minimum` must not exceed `maximum`, got {float(low[s, k])} and "
+                f"`minimum`: expected at most `maximum`, got {float(low[s, k])} and "
                 f"{float(high[s, k])} for element {s}, feature {k}; give inf and -inf where the "
                 "range is unknown"
             )

@@ -84,7 +84,9 @@ class FeatureScaler(nn.Module):
     def __init__(self, num_species: int, num_features: int, ridge: float = 0.1) -> None:
         super().__init__()
         if not 0.0 < ridge < math.inf:
-            raise ValueError(f"`ridge` must be a positive number, got {ridge}; 0.1 is the default")
+            raise ValueError(
+                f"`ridge`: expected a positive number, got {ridge}; 0.1 is the default"
+            )
         self.ridge = float(ridge)
         self.register_buffer("mean", torch.zeros(num_species, num_features))
         self.register_buffer("matrix", torch.eye(num_features).repeat(num_species, 1, 1))

@@ -97,9 +97,9 @@ def select_functions(
             far than the functions.
     """
     if method not in METHODS:
-        raise ValueError(f"`method` must be one of {sorted(METHODS)}, got {method!r}")
+        raise ValueError(f"`method`: expected one of {sorted(METHODS)}, got {method!r}")
     if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise TypeError(f"`n` must be an integer, got {n!r}; give a number of functions")
+        raise TypeError(f"`n`: expected an integer, got {n!r}; give a number of functions")
     features = sample_features(acsf, dataset, max_atoms=max_atoms, seed=seed, progress=progress)
     chosen = []
     for z, x in features.items():
@@ -156,22 +156,22 @@ def sample_features(
 def _check(acsf: ACSF, dataset: AtomsDataset, max_atoms: int) -> None:
     if not isinstance(acsf, ACSF):
         raise TypeError(
-            f"`acsf` must be an ACSF, got {type(acsf).__name__}; make a pool with ACSF.auto"
+            f"`acsf`: expected an ACSF, got {type(acsf).__name__}; make a pool with ACSF.auto"
         )
     if not isinstance(dataset, AtomsDataset):
         raise TypeError(
-            f"`dataset` must be an AtomsDataset, got {type(dataset).__name__}; make one of the "
+            f"`dataset`: expected an AtomsDataset, got {type(dataset).__name__}; make one of the "
             "frames of the training set"
         )
     if not len(dataset):
-        raise ValueError("`dataset` must hold at least one structure, got none")
+        raise ValueError("`dataset`: expected at least one structure, got none")
     if dataset.cutoff < acsf.cutoff:
         raise ValueError(
-            f"`dataset` must have graphs that reach as far as the functions, {acsf.cutoff:g} Å, "
+            f"`dataset`: expected graphs that reach as far as the functions, {acsf.cutoff:g} Å, "
             f"got {dataset.cutoff:g} Å; make it with cutoff={acsf.cutoff:g}"
         )
     if max_atoms < 2:
-        raise ValueError(f"`max_atoms` must be at least 2, got {max_atoms}; the default will do")
+        raise ValueError(f"`max_atoms`: expected at least 2, got {max_atoms}; the default will do")
     for name, wanted, there in (
         ("dataset", acsf.species, dataset.species),
         ("acsf", dataset.species, acsf.species),
@@ -179,7 +179,7 @@ def _check(acsf: ACSF, dataset: AtomsDataset, max_atoms: int) -> None:
         missing = [chemical_symbols[z] for z in wanted if z not in there]
         if missing:
             raise ValueError(
-                f"`{name}` must hold the elements of the {'set' if name == 'dataset' else 'data'}, "
+                f"`{name}`: expected the elements of the {'set' if name == 'dataset' else 'data'}, "
                 f"got none of {', '.join(missing)}; give both the same elements"
             )
 
@@ -214,8 +214,9 @@ def _select(
     varying = x.std(axis=0) > 1e-6 * np.abs(x).max(axis=0) + 1e-12
     if not 1 <= n <= varying.sum():
         raise ValueError(
-            f"`n` must lie between 1 and the number of functions of {symbol} that vary over the "
-            f"data, {varying.sum()} of {x.shape[1]}, got {n}; ask for fewer, or give a larger pool"
+            f"`n`: expected a number between 1 and the number of functions of {symbol} that vary "
+            f"over the data, {varying.sum()} of {x.shape[1]}, got {n}; ask for fewer, or give a "
+            "larger pool"
         )
     good = _range_rule(x, functions)
     chosen: list[int] = []

@@ -67,7 +67,7 @@ class StackedConvolutions(GraphConvolutions):
         ]
         if missing:
             raise TypeError(
-                f"`representation` must offer species, cutoff and num_features, got "
+                f"`representation`: expected species, cutoff and num_features, got "
                 f"{type(representation).__name__} without {missing}; pass for example "
                 "ACSF.auto(...)"
             )

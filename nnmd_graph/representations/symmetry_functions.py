@@ -142,12 +142,12 @@ class SymmetryFunction:
             shape = value.shape if isinstance(value, torch.Tensor) else type(value).__name__
             if shape == x.shape and not value.isfinite().all():
                 raise self._error(
-                    name, f"must be finite from {interval}", value.flatten().tolist(),
+                    name, f"finite numbers from {interval}", value.flatten().tolist(),
                     "mask before roots, logarithms and divisions",
                 )  # fmt: skip
             if shape != x.shape or not torch.equal(key.formula(x[1:2]), value[1:2]):
                 raise self._error(
-                    name, "must give one value for each value, in the same shape",
+                    name, "one value for each value, in the same shape",
                     f"{shape} for {tuple(x.shape)}", "write it elementwise in torch",
                 )  # fmt: skip
 
@@ -159,11 +159,11 @@ class SymmetryFunction:
                 # Plain floats: numpy's would end up in checkpoints, which hold no foreign types.
                 object.__setattr__(self, field.name, self._finite(field.name, value))
         if self.cutoff is not None and not self.cutoff > 0.0:
-            raise self._error("cutoff", "must be positive", self.cutoff, "give a radius in Å")
+            raise self._error("cutoff", "a positive number", self.cutoff, "give a radius in Å")
         object.__setattr__(self, "weighted", bool(self.weighted))
         if self.weighted and self.neighbors is not None:
             raise self._error(
-                "neighbors", "must be None when it is weighted", self.neighbors,
+                "neighbors", "None when it is weighted", self.neighbors,
                 "a weighted function sums over all elements",
             )  # fmt: skip
         if self.neighbors is not None:
@@ -172,7 +172,9 @@ class SymmetryFunction:
             object.__setattr__(self, "centre", atomic_number(self.centre, "centre"))
 
     def _error(self, name: str, expected: str, value: Any, advice: str) -> ValueError:
-        return ValueError(f"`{name}` of {type(self).__name__} {expected}, got {value}; {advice}")
+        return ValueError(
+            f"`{name}` of {type(self).__name__}: expected {expected}, got {value}; {advice}"
+        )
 
     def _finite(self, name: str, value: Any) -> float:
         try:
@@ -180,7 +182,7 @@ class SymmetryFunction:
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise self._error(name, "must be finite", repr(value), "give a number")
+            raise self._error(name, "a finite number", repr(value), "give a number")
         return number
 
     def _sorted_neighbors(self) -> tuple[int, ...]:
@@ -188,7 +190,7 @@ class SymmetryFunction:
         numbers = tuple(sorted(atomic_number(element, "neighbors") for element in given))
         if len(numbers) != self.order:
             raise self._error(
-                "neighbors", f"must be {self.order} element(s)", given,
+                "neighbors", f"{self.order} element(s)", given,
                 "a radial function sums over one element, an angular one over a pair",
             )  # fmt: skip
         return numbers
@@ -256,9 +258,9 @@ class _Angular(SymmetryFunction):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.zeta <= 0.0:
-            raise self._error("zeta", "must be positive", self.zeta, "1, 2, 4, 16 are usual")
+            raise self._error("zeta", "a positive number", self.zeta, "1, 2, 4, 16 are usual")
         if abs(self.lam) > 1.0:
-            raise self._error("lam", "must lie in [-1, 1]", self.lam, "1 and -1 are usual")
+            raise self._error("lam", "a number in [-1, 1]", self.lam, "1 and -1 are usual")
 
     def radial_key(self) -> RadialKey:
         """A Gaussian of each distance."""
@@ -315,7 +317,7 @@ def from_dict(values: dict[str, Any]) -> SymmetryFunction:
     name = values.pop("type", None)
     if name not in TYPES:
         raise ValueError(
-            f"`type` of a symmetry function must be one of {sorted(TYPES)}, got {name!r}; "
+            f"`type` of a symmetry function: expected one of {sorted(TYPES)}, got {name!r}; "
             "write for example {type: G2, eta: 1.0, r_s: 0.0}, or import the file that defines it"
         )
     if isinstance(values.get("neighbors"), list):

@@ -105,8 +105,8 @@ class _Trial:
         ) + sorted(set(graph.keys()) - keys)
         if changed:
             raise ValueError(
-                f"`representation` must leave the graph as it is, got {self.name}, which changes "
-                f"{changed}; compute new tensors"
+                "`representation`: expected a module that leaves the graph as it is, got "
+                f"{self.name}, which changes {changed}; compute new tensors"
             )
         wanted = (len(graph.z), self.num_features)
         columns = "any number of" if self.num_features < 0 else self.num_features
@@ -114,7 +114,7 @@ class _Trial:
         check_shape("representation", f"{self.name}; sum over neighbours", x, wanted, meaning)
         if not x.is_floating_point() or not bool(torch.isfinite(x).all()):
             raise ValueError(
-                f"`representation` must give finite numbers, got others from {self.name} for "
+                f"`representation`: expected finite numbers, got others from {self.name} for "
                 f"{_in_words(graph, x)}; mask before dividing, and before roots and logarithms"
             )
         return x
@@ -128,22 +128,23 @@ class _Trial:
             remedy = "let each neighbour count by a function that vanishes smoothly at the cutoff"
             check_jump("representation", self.name, near, far, self.tolerance, remedy)
             further = self.features(self.graph(1.0 + self.step, first, reach=1.4))
-            self._check_same(far, further, "give edges beyond the cutoff nothing", "that")
+            self._check_same(far, further, "gives edges beyond the cutoff nothing", "that")
             alone = Atoms([self.species[first]], [[0.0, 0.0, 0.0]])
             single = AtomicGraph.from_atoms(alone, self.cutoff, dtype=self.dtype)
             rows = torch.cat([far, self.features(single)])
             if torch.equal(far, self.features(self.graph(0.7, first))):
                 continue  # what does not see where atoms are is a placeholder, in a batch too
             both = self.features(Batch.from_data_list([gone, single]))
-            self._check_same(rows, both, "treat each structure of a batch alone", "the batch")
+            self._check_same(rows, both, "treats each structure of a batch alone", "the batch")
         self._check_scan()
 
     def _check_same(self, one: Tensor, other: Tensor, wanted: str, cause: str) -> None:
         change = largest_change(other, one)
         if not change < self.tolerance:
             raise ValueError(
-                f"`representation` must {wanted}, got {self.name}, whose features change by "
-                f"{change:.1g} with {cause}; use `edge_vectors(graph)` and sums over neighbours"
+                f"`representation`: expected a module that {wanted}, got {self.name}, whose "
+                f"features change by {change:.1g} with {cause}; use `edge_vectors(graph)` and sums "
+                "over neighbours"
             )
 
     def _check_scan(self) -> None:
@@ -163,9 +164,10 @@ class _Trial:
         # A steep function changes by less the closer one looks; a jump does not
         if change > 100.0 * self.tolerance and change > 0.01 * changes[k]:
             raise ValueError(
-                f"`representation` must change smoothly with the positions, got {self.name}, which "
-                f"jumps by {change:.1g} where a neighbour is {low * self.cutoff:.3g} Å away; let "
-                "neighbours come and go by a function that vanishes smoothly"
+                "`representation`: expected features that change smoothly with the positions, got "
+                f"{self.name}, which jumps by {change:.1g} where a neighbour is "
+                f"{low * self.cutoff:.3g} Å away; let neighbours come and go by a function that "
+                "vanishes smoothly"
             )
 
 

@@ -34,13 +34,13 @@ def check_arguments(trainer: Trainer) -> None:
     """
     if not isinstance(trainer.loss, EnergyForcesLoss):
         raise TypeError(
-            f"`loss` must be an EnergyForcesLoss, got {type(trainer.loss).__name__}; "
+            f"`loss`: expected an EnergyForcesLoss, got {type(trainer.loss).__name__}; "
             "write EnergyForcesLoss(energy=100.0, forces=1.0)"
         )
     for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
         if getattr(trainer, name) not in choices:
             raise ValueError(
-                f"`{name}` must be one of {choices}, got {getattr(trainer, name)!r}; choose one"
+                f"`{name}`: expected one of {choices}, got {getattr(trainer, name)!r}; choose one"
             )
     _check_positive(trainer, "max_epochs", "batch_size", "patience", integer=True)
     _check_positive(trainer, "learning_rate", "max_seconds")
@@ -50,17 +50,22 @@ def check_arguments(trainer: Trainer) -> None:
         _check_number(name, getattr(trainer, name), integer=name == "seed")
     if not 0.0 <= trainer.ema_decay < 1.0:
         raise ValueError(
-            f"`ema_decay` must lie in [0, 1), got {trainer.ema_decay}; 0 turns averaging off"
+            f"`ema_decay`: expected a number in [0, 1), got {trainer.ema_decay}; 0 turns averaging "
+            "off"
         )
     if not 0.0 <= trainer.weight_decay < math.inf:
-        raise ValueError(f"`weight_decay` must be at least 0, got {trainer.weight_decay}; 0 is off")
+        raise ValueError(
+            f"`weight_decay`: expected at least 0, got {trainer.weight_decay}; 0 is off"
+        )
     if not trainer.checkpoint_seconds >= 0.0:
         raise ValueError(
-            f"`checkpoint_seconds` must be at least 0, got {trainer.checkpoint_seconds}; 0 writes "
-            "one after every epoch"
+            f"`checkpoint_seconds`: expected at least 0, got {trainer.checkpoint_seconds}; 0 "
+            "writes one after every epoch"
         )
     if not 0 <= trainer.seed < 2**32:
-        raise ValueError(f"`seed` must lie in 0 .. 2^32 - 1, got {trainer.seed}; give a small one")
+        raise ValueError(
+            f"`seed`: expected a number in 0 .. 2^32 - 1, got {trainer.seed}; give a small one"
+        )
     if trainer.optimizer == "lbfgs" and (trainer.gradient_clip or trainer.weight_decay):
         raise ValueError(
             "`gradient_clip` and `weight_decay` are not for L-BFGS, got "
@@ -76,25 +81,25 @@ def _check_transfer(trainer: Trainer) -> None:
     init = trainer.init
     if not (init is None or isinstance(init, Potential | Path)):
         raise TypeError(
-            f"`init` must be a Potential or the name of its file, got {type(init).__name__}; write "
-            "init='model.pt'"
+            f"`init`: expected a Potential or the name of its file, got {type(init).__name__}; "
+            "write init='model.pt'"
         )
     if isinstance(init, Path) and not model_file(init).is_file():
         raise FileNotFoundError(
-            f"`init` must be a model file or the folder of a run, got '{init}', which is not "
+            f"`init`: expected a model file or the folder of a run, got '{init}', which is not "
             "there; check the name and the folder"
         )
     if isinstance(trainer.freeze, str) or not all(isinstance(x, str) for x in trainer.freeze):
         raise TypeError(
-            f"`freeze` must be names of parts, got {trainer.freeze!r}; write for example "
+            f"`freeze`: expected names of parts, got {trainer.freeze!r}; write for example "
             "freeze=['representation']"
         )
     for part, factor in trainer.learning_rates.items():
         _check_number(f"learning_rates[{part!r}]", factor)
         if not 0.0 < factor < math.inf:
             raise ValueError(
-                f"`learning_rates` must be positive factors on the learning rate, got {factor} for "
-                f"{part!r}; what is not to change belongs into `freeze`"
+                f"`learning_rates`: expected positive factors on the learning rate, got {factor} "
+                f"for {part!r}; what is not to change belongs into `freeze`"
             )
     if trainer.learning_rates and trainer.optimizer == "lbfgs":
         raise ValueError(
@@ -103,11 +108,13 @@ def _check_transfer(trainer: Trainer) -> None:
         )
     refit = trainer.refit_baseline
     if not (refit is None or isinstance(refit, bool)):
-        raise TypeError(f"`refit_baseline` must be True, False or None, got {refit!r}; choose one")
+        raise TypeError(
+            f"`refit_baseline`: expected True, False or None, got {refit!r}; choose one"
+        )
     if refit and "baseline" in trainer.freeze:
         raise ValueError(
-            "`refit_baseline` must not be True where `freeze` names 'baseline', got both; leave "
-            "one of them out"
+            "`refit_baseline`: expected False or None where `freeze` names 'baseline', got both; "
+            "leave one of them out"
         )
 
 
@@ -127,7 +134,7 @@ def _check_callbacks(trainer: Trainer) -> None:
 def _check_number(name: str, value: object, *, integer: bool = False) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral if integer else Real):
         word = "an integer" if integer else "a number"
-        raise TypeError(f"`{name}` must be {word}, got {value!r}; change it or leave it out")
+        raise TypeError(f"`{name}`: expected {word}, got {value!r}; change it or leave it out")
 
 
 def _check_positive(trainer: Trainer, *names: str, integer: bool = False) -> None:
@@ -139,7 +146,7 @@ def _check_positive(trainer: Trainer, *names: str, integer: bool = False) -> Non
         _check_number(name, value, integer=integer)
         if not 0 < value < math.inf:
             kind = "a positive integer" if integer else "a positive number"
-            raise ValueError(f"`{name}` must be {kind}, got {value!r}; change it or leave it out")
+            raise ValueError(f"`{name}`: expected {kind}, got {value!r}; change it or leave it out")
 
 
 def check_data(
@@ -154,7 +161,7 @@ def check_data(
     """
     if not isinstance(potential, Potential):
         raise TypeError(
-            f"`potential` must be a Potential, got {type(potential).__name__}; write "
+            f"`potential`: expected a Potential, got {type(potential).__name__}; write "
             "Potential(BPNN(...))"
         )
     for name, dataset in (("train", train), ("val", val)):
@@ -162,20 +169,20 @@ def check_data(
             continue
         if not isinstance(dataset, AtomsDataset):
             raise TypeError(
-                f"`{name}` must be an AtomsDataset, got {type(dataset).__name__}; write "
+                f"`{name}`: expected an AtomsDataset, got {type(dataset).__name__}; write "
                 "AtomsDataset(frames, cutoff=5.0)"
             )
         if len(dataset) == 0:
-            raise ValueError(f"`{name}` must hold at least one structure, got none")
+            raise ValueError(f"`{name}`: expected at least one structure, got none")
         unknown = [chemical_symbols[z] for z in dataset.species if z not in potential.species]
         if unknown:
             raise ValueError(
-                f"`{name}` must hold elements that the potential knows, got {unknown} besides; "
+                f"`{name}`: expected elements that the potential knows, got {unknown} besides; "
                 "make the potential with the species of all data"
             )
         if not any(trainer.loss.wants(term) and dataset.has(term) for term in TERMS):
             raise ValueError(
-                f"`{name}` must hold labels that the loss asks for, got none of them for "
+                f"`{name}`: expected labels that the loss asks for, got none of them for "
                 f"{trainer.loss!r}; check the energy, forces and stress keys"
             )
         for i, labels in enumerate(dataset.labels):
@@ -185,12 +192,12 @@ def check_data(
                 raise ValueError(f"`{name}`, {dataset.name(i)}: {error}") from None
         if dataset.cutoff < potential.cutoff - 1e-9:
             raise ValueError(
-                f"`{name}` must have graphs up to the cutoff of the potential, "
+                f"`{name}`: expected graphs up to the cutoff of the potential, "
                 f"{potential.cutoff} Å, got {dataset.cutoff} Å; build it with that cutoff"
             )
     if trainer.batch_size is not None and trainer.batch_size > len(train):
         raise ValueError(
-            f"`batch_size` must not exceed the training set of {len(train)} structures, got "
+            f"`batch_size`: expected at most the {len(train)} structures of the training set, got "
             f"{trainer.batch_size}; lower it or leave it out"
         )
     check_costs(trainer, potential, train)

@@ -76,16 +76,17 @@ class EnergyForcesLoss:
         for name, weight in self.weights.items():
             if not 0.0 <= weight < math.inf:
                 raise ValueError(
-                    f"`{name}` must be a weight of at least zero, got {weight}; 0 leaves it out"
+                    f"`{name}`: expected a weight of at least zero, got {weight}; 0 leaves it out"
                 )
         if not any(self.weights.values()):
             raise ValueError(
-                "`energy`, `forces` and `stress` must not all be zero, got no weight to train on"
+                "`energy`, `forces` and `stress`: expected one of them above zero, got no weight "
+                "to train on"
             )
         if energy_start is not None and not 0.0 < energy_start < math.inf:
             raise ValueError(
-                f"`energy_start` must be a weight above zero, got {energy_start}; None takes that "
-                "of the forces"
+                f"`energy_start`: expected a weight above zero, got {energy_start}; None takes "
+                "that of the forces"
             )
         first = self.weights["forces"] or self.weights["energy"]
         self.energy_start = first if energy_start is None else float(energy_start)
@@ -160,7 +161,7 @@ class EnergyForcesLoss:
             if self.element_weights is not None:
                 if isinstance(self.element_weights, str):
                     raise ValueError(
-                        "`element_weights` must be numbers to compute a loss, got "
+                        "`element_weights`: expected numbers to compute a loss, got "
                         f"{self.element_weights!r}; call for_training(train) first, as Trainer does"
                     )
                 of_atoms = take(weight_table(self.element_weights).to(graph[term]), graph.z)

@@ -66,7 +66,8 @@ def should_precompute(
     if wanted is False or not can_precompute(representation):
         if wanted:
             raise ValueError(
-                "`precompute` must be False or None for a representation that is trained, got True"
+                "`precompute`: expected False or None for a representation that is trained, got "
+                "True"
             )
         return False
     # mypy: torch declares unknown attributes of a module as tensors.

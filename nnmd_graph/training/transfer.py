@@ -64,20 +64,20 @@ def check_parts(
                 continue
             if part == "baseline":
                 raise ValueError(
-                    "`learning_rates` must name parts that the optimiser trains, got 'baseline', "
+                    "`learning_rates`: expected parts that the optimiser trains, got 'baseline', "
                     "whose E0 are fitted; leave it out, or freeze it"
                 )
             _check_part(potential, argument, part, trainable)
     frozen = frozen_parameters(potential, freeze)
     if not trainable - frozen:
         raise ValueError(
-            f"`freeze` must leave something to train, got {list(freeze)}, which is everything; "
+            f"`freeze`: expected something left to train, got {list(freeze)}, which is everything; "
             "leave one of them out"
         )
     for part in learning_rates:
         if not (trainable & set(parameters_of(potential, part))) - frozen:
             raise ValueError(
-                f"`learning_rates` must name parts that are trained, got {part!r}, which `freeze` "
+                f"`learning_rates`: expected parts that are trained, got {part!r}, which `freeze` "
                 "holds; leave it out of one of them"
             )
 
@@ -88,14 +88,14 @@ def _check_part(potential: Potential, argument: str, part: str, trainable: set[s
         return
     if found or part in PARTS:
         raise ValueError(
-            f"`{argument}` must name parts with something to train, got {part!r}, which has no "
+            f"`{argument}`: expected parts with something to train, got {part!r}, which has no "
             f"trainable parameters in this potential; those with some are {_names(trainable)}"
         )
     names = _names(trainable)
     every = [*PARTS, *_prefixes(potential)]
     hint = did_you_mean(part, every, cutoff=0.5)
     raise ValueError(
-        f"`{argument}` must name parts of the potential, {names}, 'baseline' or the beginning of a "
+        f"`{argument}`: expected parts of the potential, {names}, 'baseline' or the beginning of a "
         f"name of named_parameters(), got {part!r}{hint or '; name one of these'}"
     )
 
@@ -163,8 +163,8 @@ def check_architecture(potential: Potential, init: Potential) -> None:
     lost = [chemical_symbols[z] for z in init.species if z not in potential.species]
     if lost:
         raise ValueError(
-            f"`init` must know no other elements than the potential, got {lost} besides; make the "
-            "potential with these species too"
+            f"`init`: expected no other elements than those of the potential, got {lost} besides; "
+            "make the potential with these species too"
         )
     origins = Origins.of(init.species, potential.species)
     theirs, ours = describe(init.model), describe(potential.model)
@@ -174,7 +174,7 @@ def check_architecture(potential: Potential, init: Potential) -> None:
                                      origins)  # fmt: skip
     if found is not None:
         raise ValueError(
-            f"`init` must be of the architecture of the potential, got another one: {found}; make "
+            f"`init`: expected the architecture of the potential, got another one: {found}; make "
             "the potential as that one was made, or with extend_species(init, species)"
         )
 

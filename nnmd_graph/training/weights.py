@@ -30,22 +30,22 @@ def check_element_weights(given: Any) -> str | dict[int, float] | None:
         return None if given is None else BALANCED
     if not isinstance(given, Mapping):
         raise TypeError(
-            f"`element_weights` must be 'balanced' or weights by element, got {given!r}; write for "
-            "example {'Cu': 5.0}"
+            f"`element_weights`: expected 'balanced' or weights by element, got {given!r}; write "
+            "for example {'Cu': 5.0}"
         )
     weights: dict[int, float] = {}
     for element, weight in given.items():
         z = atomic_number(element, "element_weights")
         if z in weights:
             raise ValueError(
-                f"`element_weights` must name an element once, got {symbol(z)} twice; leave one out"
+                f"`element_weights`: expected an element once, got {symbol(z)} twice; leave one out"
             )
         number: Any = weight  # what came, whatever was asked for
         plain = isinstance(number, Real) and not isinstance(number, bool)
         if not (plain and 0.0 < number < math.inf):
             raise ValueError(
-                f"`element_weights` must be positive numbers, got {weight!r} for {element!r}; the "
-                "weight of the others is 1"
+                f"`element_weights`: expected positive numbers, got {weight!r} for {element!r}; "
+                "the weight of the others is 1"
             )
         weights[z] = float(number)
     return weights

@@ -268,9 +268,19 @@ def test_units_must_be_known(folder: Path) -> None:
         ("O 2 H 0.5", "O 2 H 1.0D-1", 12, "expected a finite number, got '1.0D-1'"),
         ("O 3 H H 0.1 1.0", "O 3 H H 0.1 1.5", 13, "`lam` of G4 must lie in"),
         ("H 2 O 0.5", "H 20 O -1 6.0 p5 #", 14, r"expected one of \('p1', .*got 'p5'"),
-        ("H 2 O 0.5 1.0 6.0", "H 20 O 7.0 6.0 p2", 14, "`r_l` of PolynomialRadial must be below"),
+        (
+            "H 2 O 0.5 1.0 6.0",
+            "H 20 O 7.0 6.0 p2",
+            14,
+            "`r_l` of PolynomialRadial: expected a number below",
+        ),
         ("symfunction_short H 2 O 0.5 1.0 6.0\n", "", 0, r"for each element \(Z = 1\), got none"),
-        ("O 0.1 0.0 6.0", "H 0.5 1.0 6.0", 0, "`functions` must differ, got G2.* twice"),
+        (
+            "O 0.1 0.0 6.0",
+            "H 0.5 1.0 6.0",
+            0,
+            "`functions`: expected different ones, got G2.* twice",
+        ),
     ],
 )
 def test_settings_that_are_refused(

@@ -166,5 +166,5 @@ def test_table_of_a_set() -> None:
 
 @pytest.mark.parametrize("call", [plot_functions, function_table])
 def test_what_is_no_set_is_refused(call: object) -> None:
-    with pytest.raises(TypeError, match="`acsf` must be an ACSF, got Linear"):
+    with pytest.raises(TypeError, match="`acsf`: expected an ACSF, got Linear"):
         call(torch.nn.Linear(1, 1))  # type: ignore[operator]

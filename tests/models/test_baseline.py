@@ -51,5 +51,5 @@ def test_every_element_needs_an_energy() -> None:
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan])
 def test_scale_is_positive(scale: float) -> None:
-    with pytest.raises(ValueError, match="`scale` must be positive, got"):
+    with pytest.raises(ValueError, match="`scale`: expected a positive number, got"):
         Baseline((1,)).set({1: 0.0}, scale=scale)

@@ -151,9 +151,9 @@ def test_two_modules_of_one_name(registered) -> None:
 
 
 def test_no_file(tmp_path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"`path` must be a file, got '.*none.pt'"):
+    with pytest.raises(FileNotFoundError, match=r"`path`: expected a file, got '.*none.pt'"):
         Potential.load(tmp_path / "none.pt")
-    with pytest.raises(FileNotFoundError, match=r"`path` must be a file"):
+    with pytest.raises(FileNotFoundError, match=r"`path`: expected a file"):
         Potential.load(tmp_path)
 
 
@@ -180,7 +180,7 @@ def test_overwritten_in_the_middle(saved) -> None:
 def test_some_other_file(tmp_path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"`path` must be a file written by nnmd_graph, got"):
+    with pytest.raises(ValueError, match=r"`path`: expected a file written by nnmd_graph, got"):
         Potential.load(path)
 
 
@@ -228,7 +228,7 @@ def test_format_version_that_is_not_known(saved, version) -> None:
 )
 def test_parts_are_missing(saved, changes) -> None:
     rewritten(saved, **changes)
-    with pytest.raises(ValueError, match=r"`path` must hold a complete model.*does not fit"):
+    with pytest.raises(ValueError, match=r"`path`: expected a complete model.*does not fit"):
         Potential.load(saved)
 
 
@@ -236,7 +236,7 @@ def test_parts_are_missing(saved, changes) -> None:
 def test_unknown_dtype(saved, dtype: str) -> None:
     values = torch.load(saved, weights_only=True)["hyper_parameters"]
     rewritten(saved, hyper_parameters=values | {"dtype": dtype})
-    with pytest.raises(ValueError, match="`path` must hold a complete model"):
+    with pytest.raises(ValueError, match="`path`: expected a complete model"):
         Potential.load(saved)
 
 

@@ -80,17 +80,17 @@ def test_files(make_potential, committee: Committee, graph_of, water: Atoms, tmp
     assert "3 members" in str(again)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         Committee.load([files[0], tmp_path / "none.pt"])
-    with pytest.raises(TypeError, match="`paths` must be a list of files"):
+    with pytest.raises(TypeError, match="`paths`: expected a list of files"):
         Committee.load(files[0])
 
 
 def test_bad_members(make_potential) -> None:
-    with pytest.raises(ValueError, match="`potentials` must be two or more, got 1"):
+    with pytest.raises(ValueError, match="`potentials`: expected two or more, got 1"):
         Committee([make_potential()])
-    with pytest.raises(TypeError, match="`potentials` must be Potentials, got str"):
+    with pytest.raises(TypeError, match="`potentials`: expected Potentials, got str"):
         Committee(["a.pt", "b.pt"])  # type: ignore[list-item]
     other = Potential(GCNN(("C", "O"), 3.0, num_layers=1, hidden_channels=4))
-    with pytest.raises(ValueError, match=r"must know the same elements, got \['H, C, O', 'C, O'\]"):
+    with pytest.raises(ValueError, match=r"expected the same elements, got \['H, C, O', 'C, O'\]"):
         Committee([make_potential(), other])
 
 

@@ -122,7 +122,9 @@ def test_other_results_than_plain_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_is_not_compiled() -> None:
     symmetry_functions = Potential(BPNN(ACSF.auto(("Cu",), CUTOFF)))
-    with pytest.raises(ValueError, match="`potential` must be graph conv.*the representation ACSF"):
+    with pytest.raises(
+        ValueError, match="`potential`: expected graph conv.*the representation ACSF"
+    ):
         CompiledPotential(symmetry_functions)
     assert why_not_compilable(network(readout="element")) == "the readout ElementReadout"
     assert why_not_compilable(copy.deepcopy(network())) is None

@@ -54,7 +54,9 @@ def test_species_and_cutoff_can_be_given() -> None:
 
 @pytest.mark.parametrize("given", [{}, {"species": ("H",)}, {"cutoff": 3.0}])
 def test_species_and_cutoff_must_come_from_somewhere(given) -> None:
-    with pytest.raises(ValueError, match=r"`species` and `cutoff` must be.*got species=.*cutoff="):
+    with pytest.raises(
+        ValueError, match=r"`species` and `cutoff`: expected.*got species=.*cutoff="
+    ):
         EnergyModel(nn.Identity(), Sum(), **given)
 
 
@@ -77,7 +79,7 @@ def test_seed_decides_the_weights_and_leaves_the_global_state_alone(acsf) -> Non
 
 
 def test_bpnn_needs_to_know_the_number_of_features() -> None:
-    with pytest.raises(TypeError, match=r"`representation` must offer.*Identity without.*ACSF"):
+    with pytest.raises(TypeError, match=r"`representation`: expected.*Identity without.*ACSF"):
         BPNN(nn.Identity())
 
 

@@ -126,7 +126,7 @@ def test_ranges_of_functions_of_new_neighbours_are_zero() -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(TypeError, match="`potential` must be a Potential"):
+    with pytest.raises(TypeError, match="`potential`: expected a Potential"):
         extend_species(nn.Linear(1, 1), "Au")  # type: ignore[arg-type]
     potential = Potential(BPNN(ACSF(["Cu"], 4.0, [G2(eta=1.0)]), (4,)))
     with pytest.raises(ValueError, match="`species`: expected the symbol"):

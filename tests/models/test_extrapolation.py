@@ -287,7 +287,9 @@ def test_it_is_saved(
 
 
 def test_a_potential_that_was_not_trained(acsf: ACSF, water: ase.Atoms, graph_of: GraphOf) -> None:
-    with pytest.raises(ValueError, match="`potential` must know the ranges.*not been trained"):
+    with pytest.raises(
+        ValueError, match="`potential`: expected one that knows the ranges.*not been trained"
+    ):
         Potential(BPNN(acsf).double()).extrapolation(graph_of(water))
 
 
@@ -301,7 +303,7 @@ def test_features_that_are_trained_have_no_ranges(
     model = EnergyModel(coordination([1, 8], 3.5), Sum())
     assert model.ranges is None
     model.fit_features(torch.rand(4, 2), torch.tensor([0, 0, 1, 1]))
-    with pytest.raises(ValueError, match="`potential` must know.*representation is trained"):
+    with pytest.raises(ValueError, match="`potential`: expected.*representation is trained"):
         Potential(model).extrapolation(graph_of(water))
 
 

@@ -100,7 +100,7 @@ def test_widths() -> None:
     assert [linear.out_features for linear in model.readout.net.linears] == [5, 1]
     model = GCNN("Cu", CUTOFF, hidden_channels=10, readout_channels=(7, 6))
     assert [linear.out_features for linear in model.readout.net.linears] == [7, 6, 1]
-    with pytest.raises(ValueError, match="`readout` must be one of .*, got 'elements'"):
+    with pytest.raises(ValueError, match="`readout`: expected one of .*, got 'elements'"):
         GCNN("Cu", CUTOFF, readout="elements")
 
 

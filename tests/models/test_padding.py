@@ -50,5 +50,5 @@ def test_energies_and_forces(float64: None, conv: str, chosen: tuple[int, ...]) 
 
 
 def test_unknown_element(float64: None) -> None:
-    with pytest.raises(ValueError, match="`z` must hold elements that the model knows"):
+    with pytest.raises(ValueError, match="`z`: expected elements that the model knows"):
         with_pairs(graphs()[0], (1, 8))

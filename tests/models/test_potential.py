@@ -121,7 +121,7 @@ def test_knows_what_it_is(make_potential) -> None:
 
 @pytest.mark.parametrize("model", [nn.Linear(2, 1), None, "bpnn"])
 def test_needs_an_energy_model(model) -> None:
-    with pytest.raises(TypeError, match=r"`model` must be an energy model.*got \w+.*BPNN"):
+    with pytest.raises(TypeError, match=r"`model`: expected an energy model.*got \w+.*BPNN"):
         Potential(model)
 
 

@@ -145,9 +145,9 @@ def test_trained_with_sums_computed_once_as_without_then_saved(train, tmp_path) 
 
 def test_what_does_not_fit() -> None:
     plain = ACSF(SPECIES, 4.0, FUNCTIONS)
-    with pytest.raises(TypeError, match="`representation` must offer `embedding`.*got ACSF; pass"):
+    with pytest.raises(TypeError, match="`representation`: expected `embedding`.*got ACSF; pass"):
         BPNN(plain, readout="shared")
-    with pytest.raises(ValueError, match="`readout` must be 'element' or 'shared', got 'mean'"):
+    with pytest.raises(ValueError, match="`readout`: expected 'element' or 'shared', got 'mean'"):
         BPNN(plain, readout="mean")
     embedded = EmbeddedACSF(SPECIES, 4.0, FUNCTIONS, embedding_dim=2)
     with pytest.raises(TypeError, match="a vector of 3 components for each of 3 elements"):

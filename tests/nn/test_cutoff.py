@@ -136,7 +136,9 @@ def test_unknown_name() -> None:
 
 
 def test_inner_radius_is_a_fraction_and_not_for_all() -> None:
-    with pytest.raises(ValueError, match=r"`inner_cutoff` must be a fraction.*got 1.0"):
+    with pytest.raises(ValueError, match=r"`inner_cutoff`: expected a fraction.*got 1.0"):
         CutoffFunction("cosine", 1.0)
-    with pytest.raises(ValueError, match=r"`inner_cutoff` must be 0 for 'tanh3'.*no inner radius"):
+    with pytest.raises(
+        ValueError, match=r"`inner_cutoff`: expected 0 for 'tanh3'.*no inner radius"
+    ):
         CutoffFunction("tanh3", 0.2)

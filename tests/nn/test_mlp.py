@@ -128,7 +128,9 @@ def test_nets_of_elements_differ() -> None:
     ],
 )
 def test_one_sequence_per_element_is_needed(name: str, value) -> None:
-    with pytest.raises(ValueError, match=rf"`{name}` must be for all elements, or .* of 2, got"):
+    with pytest.raises(
+        ValueError, match=rf"`{name}`: expected one for all elements, or .* of 2, got"
+    ):
         ElementMLP(2, 4, **({"hidden_channels": (5,)} | {name: value}))
 
 

@@ -91,9 +91,9 @@ def test_no_edges(kind: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"cutoff": 4.0, "kind": "besel"}, "`radial` must be one of"),
-        ({"cutoff": 4.0, "num_rbf": 1}, "`num_rbf` and `exponent` must be at least 2"),
-        ({"cutoff": 4.0, "exponent": 1}, "`num_rbf` and `exponent` must be at least 2"),
+        ({"cutoff": 4.0, "kind": "besel"}, "`radial`: expected one of"),
+        ({"cutoff": 4.0, "num_rbf": 1}, "`num_rbf` and `exponent`: expected at least 2"),
+        ({"cutoff": 4.0, "exponent": 1}, "`num_rbf` and `exponent`: expected at least 2"),
         ({"cutoff": 0.0}, "`cutoff` positive"),
         ({"cutoff": float("nan")}, "`cutoff` positive"),
     ],

@@ -56,22 +56,24 @@ def test_nothing_to_train() -> None:
 
 @pytest.mark.parametrize("cutoff", [0.0, -2.0, math.nan, math.inf])
 def test_bad_cutoff(cutoff: float) -> None:
-    with pytest.raises(ValueError, match=r"`cutoff` must be positive, got .*Å"):
+    with pytest.raises(ValueError, match=r"`cutoff`: expected a positive number, got .*Å"):
         ACSF(H2O, cutoff, [G1()])
 
 
 def test_bad_cutoff_function() -> None:
-    with pytest.raises(ValueError, match="`cutoff_function` must be one of"):
+    with pytest.raises(ValueError, match="`cutoff_function`: expected one of"):
         ACSF(H2O, 4.0, [G1()], cutoff_function="cos")
 
 
 def test_no_functions() -> None:
-    with pytest.raises(ValueError, match="`functions` must hold at least one .*got none"):
+    with pytest.raises(ValueError, match="`functions`: expected at least one .*got none"):
         ACSF(H2O, 4.0, [])
 
 
 def test_not_a_function() -> None:
-    with pytest.raises(TypeError, match=r"`functions` must be symmetry functions.*got dict.*G2\("):
+    with pytest.raises(
+        TypeError, match=r"`functions`: expected symmetry functions.*got dict.*G2\("
+    ):
         ACSF(H2O, 4.0, [{"type": "G2", "eta": 1.0}])
 
 
@@ -84,7 +86,7 @@ def test_not_a_function() -> None:
     ],
 )
 def test_one_function_twice(functions: list[SymmetryFunction]) -> None:
-    with pytest.raises(ValueError, match=r"`functions` must differ, got G\d.* twice"):
+    with pytest.raises(ValueError, match=r"`functions`: expected different ones, got G\d.* twice"):
         ACSF(H2O, 4.0, functions)
 
 
@@ -182,7 +184,7 @@ def test_pool_takes_resolutions() -> None:
 
 @pytest.mark.parametrize("r_min", [-0.1, 5.0, math.nan])
 def test_gastegger2018_first_shell_lies_inside(r_min: float) -> None:
-    with pytest.raises(ValueError, match=r"`r_min` must lie in \[0, 5.0\) Å, got"):
+    with pytest.raises(ValueError, match=r"`r_min`: expected a number in \[0, 5.0\) Å, got"):
         gastegger2018(5.0, r_min=r_min)
 
 
@@ -210,7 +212,7 @@ def test_no_recipe_names_a_function_twice(recipe: str) -> None:
 
 def test_unknown_recipe() -> None:
     with pytest.raises(
-        ValueError, match=r"`recipe` must be one of \[.*'imbalzano2018'.*\], got 'me'"
+        ValueError, match=r"`recipe`: expected one of \[.*'imbalzano2018'.*\], got 'me'"
     ):
         ACSF.auto("Cu", 5.0, recipe="me")
 
@@ -218,5 +220,5 @@ def test_unknown_recipe() -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("options", [{"num_radial": 0}, {"num_angular": -1}, {"angular": "G6"}])
 def test_bad_options(recipe: str, options) -> None:
-    with pytest.raises(ValueError, match=r"`num_radial` must be at least \d.*defaults are"):
+    with pytest.raises(ValueError, match=r"`num_radial`: expected at least \d.*defaults are"):
         ACSF.auto("Cu", 5.0, recipe=recipe, **options)

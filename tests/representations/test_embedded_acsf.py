@@ -152,15 +152,15 @@ def test_extension_keeps_channels() -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(ValueError, match="`functions` must not name elements"):
+    with pytest.raises(ValueError, match="`functions`: expected functions without elements"):
         EmbeddedACSF(("C", "H"), 4.0, [G2(eta=1.0, neighbors="C")])
-    with pytest.raises(ValueError, match="`embedding_dim` must be a positive integer, got 0"):
+    with pytest.raises(ValueError, match="`embedding_dim`: expected a positive integer, got 0"):
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, embedding_dim=0)
-    with pytest.raises(ValueError, match="`channels` must be an integer, at least 2 here, got 1"):
+    with pytest.raises(ValueError, match="`channels`: expected an integer, at least 2 here, got 1"):
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, channels=1)
     with pytest.raises(ValueError, match="expected `embedding_dim` or `channels`, got 8 and 20"):
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, embedding_dim=8, channels=20)
-    with pytest.raises(ValueError, match="`init` must be one of"):
+    with pytest.raises(ValueError, match="`init`: expected one of"):
         EmbeddedACSF(("C", "H"), 4.0, FUNCTIONS, init="zeros")
-    with pytest.raises(ValueError, match="`recipe` must be one of"):
+    with pytest.raises(ValueError, match="`recipe`: expected one of"):
         EmbeddedACSF(("C", "H"), 4.0, recipe="mine")

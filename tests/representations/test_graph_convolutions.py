@@ -58,7 +58,7 @@ def test_pairs_are_half_of_the_edges(atoms: ase.Atoms, further: float) -> None:
 def test_a_half_list_is_refused() -> None:
     graph = graph_of(molecule("H2O"))
     graph.edge_index, graph.edge_cell_shift = graph.edge_index[:, :3], graph.edge_cell_shift[:3]
-    with pytest.raises(ValueError, match="`graph` must hold each edge in both directions, got 3"):
+    with pytest.raises(ValueError, match="`graph`: expected each edge in both directions, got 3"):
         made()(graph)
 
 
@@ -136,9 +136,17 @@ def test_a_convolution_of_ones_own() -> None:
     ("options", "error", "message"),
     [
         ({"conv": "painnn"}, ValueError, "did you mean 'painn'"),
-        ({"num_layers": 0}, ValueError, "`num_layers` and `hidden_channels` must be positive"),
-        ({"hidden_channels": 0}, ValueError, "`num_layers` and `hidden_channels` must be positive"),
-        ({"radial": "sine"}, ValueError, "`radial` must be one of"),
+        (
+            {"num_layers": 0},
+            ValueError,
+            "`num_layers` and `hidden_channels`: expected a positive number",
+        ),
+        (
+            {"hidden_channels": 0},
+            ValueError,
+            "`num_layers` and `hidden_channels`: expected a positive number",
+        ),
+        ({"radial": "sine"}, ValueError, "`radial`: expected one of"),
         ({"conv_options": {"head": 2}}, TypeError, "got SchNetConv: .*'head'"),
         ({"species": ("Xx",)}, ValueError, "`species`: expected the symbol"),
     ],

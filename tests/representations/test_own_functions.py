@@ -191,8 +191,8 @@ class _Faulty(SymmetryFunction):
         ("radial", lambda self, dist: dist.sum(), "`radial` of .* one value for each value"),
         ("radial", lambda self, dist: dist / dist.max(), "`radial` of .* one value for each"),
         ("radial", lambda self, dist: 1.0, "got float for"),
-        ("radial", lambda self, dist: torch.log(dist - 1.0), "`radial` of .* must be finite"),
-        ("angular", lambda self, cos: torch.sqrt(cos), "`angular` of .* must be finite"),
+        ("radial", lambda self, dist: torch.log(dist - 1.0), "`radial` of .*: expected finite"),
+        ("angular", lambda self, cos: torch.sqrt(cos), "`angular` of .*: expected finite"),
         ("angular", lambda self, cos: cos[0], "`angular` of .* one value for each value"),
     ],
 )

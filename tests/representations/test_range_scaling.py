@@ -88,8 +88,8 @@ def test_rebuilt_from_plain_values() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "minmax"}, "`kind` must be one of .*'scale_center'.*got 'minmax'"),
-        ({"s_max": float("inf")}, "`s_min` and `s_max` must be finite, got 0.0, inf"),
+        ({"kind": "minmax"}, "`kind`: expected one of .*'scale_center'.*got 'minmax'"),
+        ({"s_max": float("inf")}, "`s_min` and `s_max`: expected finite numbers, got 0.0, inf"),
     ],
 )
 def test_bad_arguments(arguments, message: str) -> None:

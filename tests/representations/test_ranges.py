@@ -128,11 +128,11 @@ def test_watchers_see_what_is_shown_meanwhile() -> None:
 @pytest.mark.parametrize(
     ("minimum", "maximum", "message"),
     [
-        ([[0.0]], [[1.0], [2.0]], r"`maximum` must be of shape \[1, 1\].*got \[2, 1\]"),
-        ([0.0], [[1.0]], r"`minimum` must be of shape \[1, 1\].*got \[1\]"),
-        ([[2.0]], [[1.0]], r"`minimum` must not exceed `maximum`, got 2.0 and 1.0 for element 0"),
-        ([[float("nan")]], [[1.0]], r"`minimum` must not exceed `maximum`, got nan"),
-        ([[float("inf")]], [[1.0]], r"`minimum` must not exceed `maximum`, got inf"),
+        ([[0.0]], [[1.0], [2.0]], r"`maximum`: expected the shape \[1, 1\].*got \[2, 1\]"),
+        ([0.0], [[1.0]], r"`minimum`: expected the shape \[1, 1\].*got \[1\]"),
+        ([[2.0]], [[1.0]], r"`minimum`: expected at most `maximum`, got 2.0 and 1.0 for element 0"),
+        ([[float("nan")]], [[1.0]], r"`minimum`: expected at most `maximum`, got nan"),
+        ([[float("inf")]], [[1.0]], r"`minimum`: expected at most `maximum`, got inf"),
     ],
 )
 def test_wrong_limits(minimum: object, maximum: object, message: str) -> None:

@@ -258,7 +258,9 @@ def test_constant_functions_are_never_chosen(dataset: AtomsDataset) -> None:
         chosen = select_functions(pool, dataset, 4, method=method)
         assert {f.r_s for f in chosen.functions if isinstance(f, G2)} == {2.0, 3.0}
         assert not any(isinstance(f, G1) for f in chosen.functions)
-        with pytest.raises(ValueError, match=r"`n` must .*functions of O that vary.*, 4 of 8, got"):
+        with pytest.raises(
+            ValueError, match=r"`n`: expected .*functions of O that vary.*, 4 of 8, got"
+        ):
             select_functions(pool, dataset, 5, method=method)
 
 
@@ -325,15 +327,27 @@ def test_what_is_already_said_comes_last_with_a_warning(dataset: AtomsDataset) -
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda p, d: select_functions(p, d, 3, method="pca"), ValueError, "`method` must be one"),
-        (lambda p, d: select_functions(p, d, 0), ValueError, "`n` must lie between 1 and"),
-        (lambda p, d: select_functions(p, d, 99), ValueError, "`n` must .*functions of O"),
-        (lambda p, d: select_functions(p, d, 2.5), TypeError, "`n` must be an integer, got 2.5"),
-        (lambda p, d: select_functions(p, d, True), TypeError, "`n` must be an integer"),
-        (lambda p, d: select_functions(POOL, d, 3), TypeError, "`acsf` must be an ACSF, got list"),
-        (lambda p, d: select_functions(p, d.frames, 3), TypeError, "`dataset` must be an Atoms"),
-        (lambda p, d: select_functions(p, d[:0], 3), ValueError, "`dataset` must hold at least"),
-        (lambda p, d: select_functions(p, d, 3, max_atoms=1), ValueError, "`max_atoms` must be"),
+        (
+            lambda p, d: select_functions(p, d, 3, method="pca"),
+            ValueError,
+            "`method`: expected one",
+        ),
+        (
+            lambda p, d: select_functions(p, d, 0),
+            ValueError,
+            "`n`: expected a number between 1 and",
+        ),
+        (lambda p, d: select_functions(p, d, 99), ValueError, "`n`: expected .*functions of O"),
+        (lambda p, d: select_functions(p, d, 2.5), TypeError, "`n`: expected an integer, got 2.5"),
+        (lambda p, d: select_functions(p, d, True), TypeError, "`n`: expected an integer"),
+        (
+            lambda p, d: select_functions(POOL, d, 3),
+            TypeError,
+            "`acsf`: expected an ACSF, got list",
+        ),
+        (lambda p, d: select_functions(p, d.frames, 3), TypeError, "`dataset`: expected an Atoms"),
+        (lambda p, d: select_functions(p, d[:0], 3), ValueError, "`dataset`: expected at least"),
+        (lambda p, d: select_functions(p, d, 3, max_atoms=1), ValueError, "`max_atoms`: expected"),
     ],
 )
 def test_refusals(
@@ -348,15 +362,15 @@ def test_refusals(
 
 
 def test_graphs_must_reach_as_far_as_the_functions(pool: ACSF, frames: list[Atoms]) -> None:
-    with pytest.raises(ValueError, match=r"`dataset` must have graphs .* 4 Å, got 3 Å"):
+    with pytest.raises(ValueError, match=r"`dataset`: expected graphs .* 4 Å, got 3 Å"):
         select_functions(pool, AtomsDataset(frames, 3.0), 3)
 
 
 def test_pool_and_data_have_the_same_elements(pool: ACSF, frames: list[Atoms]) -> None:
     copper = [atoms[atoms.numbers == 29] for atoms in frames]
-    with pytest.raises(ValueError, match="`dataset` must hold the elements of the set.*none of O"):
+    with pytest.raises(ValueError, match="`dataset`: expected the elements of the set.*none of O"):
         select_functions(pool, AtomsDataset(copper, CUTOFF), 3)
-    with pytest.raises(ValueError, match="`acsf` must hold the elements of the data.*none of O"):
+    with pytest.raises(ValueError, match="`acsf`: expected the elements of the data.*none of O"):
         select_functions(ACSF("Cu", CUTOFF, POOL), AtomsDataset(frames, CUTOFF), 3)
 
 

@@ -77,7 +77,7 @@ def test_by_gcnn(acsf: ACSF, graph: AtomicGraph) -> None:
         ElementReadout(3, 8, (4,), "silu", seed=3),
     )
     assert torch.equal(model.double()(graph), other.double()(graph))
-    with pytest.raises(ValueError, match="`species` must be those of `stack_on`, .1, 6, 8., got"):
+    with pytest.raises(ValueError, match="`species`: expected those of `stack_on`, .1, 6, 8., got"):
         GCNN(("C", "H"), 3.0, stack_on=acsf)
 
 
@@ -86,5 +86,5 @@ def test_what_cannot_be_stacked_on() -> None:
         def forward(self, graph: AtomicGraph) -> Tensor:
             return graph.pos
 
-    with pytest.raises(TypeError, match="`representation` must offer .* got Blind without"):
+    with pytest.raises(TypeError, match="`representation`: expected .* got Blind without"):
         stack(Blind())

@@ -51,19 +51,21 @@ def test_numbers_of_numpy_become_plain() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "wide", None])
 @pytest.mark.parametrize("name", ["eta", "r_s"])
 def test_parameters_are_finite(name: str, value) -> None:
-    with pytest.raises(ValueError, match=rf"`{name}` of G2 must be finite, got .*give a number"):
+    with pytest.raises(
+        ValueError, match=rf"`{name}` of G2: expected a finite number, got .*give a number"
+    ):
         G2(**({"eta": 1.0} | {name: value}))
 
 
 @pytest.mark.parametrize("cutoff", [0.0, -1.0, math.nan, math.inf])
 def test_cutoff_is_a_length(cutoff: float) -> None:
-    with pytest.raises(ValueError, match=r"`cutoff` of G1 must be .*got"):
+    with pytest.raises(ValueError, match=r"`cutoff` of G1: expected .*got"):
         G1(cutoff=cutoff)
 
 
 @pytest.mark.parametrize("zeta", [0.0, -1.0])
 def test_zeta_is_positive(zeta: float) -> None:
-    with pytest.raises(ValueError, match=r"`zeta` of G4 must be positive, got .*usual"):
+    with pytest.raises(ValueError, match=r"`zeta` of G4: expected a positive number, got .*usual"):
         G4(eta=1.0, zeta=zeta, lam=1.0)
 
 
@@ -81,7 +83,7 @@ def test_lam_bounds_the_base_of_the_power() -> None:
     ],
 )
 def test_number_of_neighbors_fits_the_sum(kind, parameters, neighbors) -> None:
-    with pytest.raises(ValueError, match=r"`neighbors` of G\d must be \d element\(s\), got"):
+    with pytest.raises(ValueError, match=r"`neighbors` of G\d: expected \d element\(s\), got"):
         kind(**parameters, neighbors=neighbors)
 
 

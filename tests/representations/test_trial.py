@@ -177,12 +177,16 @@ MAKERS: dict[str, Callable[[nn.Module], Any]] = {
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Step, "must be smooth where a neighbour passes the cutoff, got Step, which jumps by"),
+        (
+            Step,
+            "expected a module that is smooth where a neighbour passes the cutoff, got Step, which "
+            "jumps by",
+        ),
         (SmallStep, "got SmallStep, which jumps by 0.0"),
         (InnerStep, r"got InnerStep, which jumps by \S+ where a neighbour is 3.32 Å away"),
         (Mean, "passes the cutoff, got Mean"),
         (Counted, "got Counted, which jumps by"),
-        (Reaching, "must give edges beyond the cutoff nothing, got Reaching"),
+        (Reaching, "expected a module that gives edges beyond the cutoff nothing, got Reaching"),
         (OfOneElement, "passes the cutoff, got OfOneElement"),
         (
             PerEdge,
@@ -195,9 +199,19 @@ MAKERS: dict[str, Callable[[nn.Module], Any]] = {
         (Pair, "got tuple from Pair"),
         (Undefined, "finite numbers, got others from Undefined for an atom with 0 neighbours"),
         (Infinite, "finite numbers, got others from Infinite"),
-        (OfTheBatch, "must treat each structure of a batch alone, got OfTheBatch"),
-        (Normalised, "must treat each structure alone, got Normalised with batch normalisation"),
-        (Writing, r"must leave the graph as it is, got Writing, which changes \['x'\]"),
+        (
+            OfTheBatch,
+            "expected a module that treats each structure of a batch alone, got OfTheBatch",
+        ),
+        (
+            Normalised,
+            "expected a module that treats each structure alone, got Normalised with batch "
+            "normalisation",
+        ),
+        (
+            Writing,
+            r"expected a module that leaves the graph as it is, got Writing, which changes \['x'\]",
+        ),
         (Wrapping, r"got Wrapping, which changes \['pos'\]"),
         (Derived, "passes the cutoff, got Derived"),
     ],

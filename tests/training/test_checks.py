@@ -54,7 +54,7 @@ def test_values_out_of_range(name: str, value: Any) -> None:
     ],
 )
 def test_values_of_the_wrong_kind(name: str, value: Any) -> None:
-    with pytest.raises(TypeError, match=rf"`{name}` must be .*, got .*; "):
+    with pytest.raises(TypeError, match=rf"`{name}`: expected .*, got .*; "):
         Trainer(**{name: value})
 
 
@@ -73,19 +73,19 @@ def test_a_device_that_is_not_there() -> None:
 
 
 def test_a_batch_larger_than_the_training_set(fit: Fit) -> None:
-    with pytest.raises(ValueError, match="`batch_size` must not exceed the training set of 8"):
+    with pytest.raises(ValueError, match="`batch_size`: expected at most the 8 structures"):
         fit(batch_size=9)
 
 
 @pytest.mark.parametrize("name", ["train", "val"])
 def test_an_empty_set(fit: Fit, name: str) -> None:
-    with pytest.raises(ValueError, match=f"`{name}` must hold at least one structure, got none"):
+    with pytest.raises(ValueError, match=f"`{name}`: expected at least one structure, got none"):
         fit(**{name: dataset(copper(1))[:0]})
 
 
 @pytest.mark.parametrize("name", ["train", "val"])
 def test_frames_in_place_of_a_data_set(fit: Fit, name: str) -> None:
-    with pytest.raises(TypeError, match=f"`{name}` must be an AtomsDataset, got list; write"):
+    with pytest.raises(TypeError, match=f"`{name}`: expected an AtomsDataset, got list; write"):
         fit(**{name: copper(1)})
 
 
@@ -94,7 +94,7 @@ def test_unknown_elements(fit: Fit, name: str) -> None:
     frames = copper(4)
     frames[2].numbers[0] = 79
     frames[2].calc.atoms.numbers[0] = 79
-    with pytest.raises(ValueError, match=rf"`{name}` must hold elements .* got \['Au'\] besides"):
+    with pytest.raises(ValueError, match=rf"`{name}`: expected elements .* got \['Au'\] besides"):
         fit(**{name: dataset(frames)})
 
 
@@ -103,19 +103,19 @@ def test_no_wanted_labels(fit: Fit, name: str) -> None:
     frames = copper(4)
     for atoms in frames:
         del atoms.calc.results["energy"], atoms.calc.results["forces"]
-    with pytest.raises(ValueError, match=f"`{name}` must hold labels that the loss asks for"):
+    with pytest.raises(ValueError, match=f"`{name}`: expected labels that the loss asks for"):
         fit(**{name: dataset(frames)})
 
 
 @pytest.mark.parametrize("name", ["train", "val"])
 def test_graphs_that_are_too_small(fit: Fit, name: str) -> None:
-    with pytest.raises(ValueError, match=f"`{name}` must have graphs up to the cutoff"):
+    with pytest.raises(ValueError, match=f"`{name}`: expected graphs up to the cutoff"):
         fit(**{name: AtomsDataset(copper(4), CUTOFF - 0.1)})
 
 
 def test_a_model_in_place_of_a_potential(fit: Fit) -> None:
     model: Any = potential().model
-    with pytest.raises(TypeError, match=r"`potential` must be a Potential, got EnergyModel"):
+    with pytest.raises(TypeError, match=r"`potential`: expected a Potential, got EnergyModel"):
         fit(model=model)
 
 

@@ -89,7 +89,7 @@ def test_the_schema_knows_the_documentation() -> None:
             {"model": {"representation": {"options": {"num_radal": 4}}}},
             "mean 'num_radial'?",
         ),
-        ({"model": {"representation": {"functions": [{"type": "G9"}]}}}, "must be one of ['G1'"),
+        ({"model": {"representation": {"functions": [{"type": "G9"}]}}}, "expected one of ['G1'"),
         ({"data": {"train": 3}}, "expected the name of a file or a list of names, got 3"),
         ({"data": {"split": {"train": True}}}, "expected a fraction (float) or a number of frames"),
         ({"data": ["a.xyz"]}, "`data` in config: expected a section with keys and values"),

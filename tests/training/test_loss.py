@@ -126,7 +126,7 @@ def test_number_of_atoms(batch: Batch) -> None:
 @pytest.mark.parametrize("name", ["energy", "forces", "stress"])
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_weights_that_make_no_sense_are_refused(name: str, weight: float) -> None:
-    with pytest.raises(ValueError, match=f"`{name}` must be a weight of at least zero"):
+    with pytest.raises(ValueError, match=f"`{name}`: expected a weight of at least zero"):
         EnergyForcesLoss(**{name: weight})
 
 
@@ -154,5 +154,5 @@ def test_the_energy_weighs_more_as_the_learning_rate_falls(
     assert descended.item() == pytest.approx(4.0 * ENERGY + FORCES)
     assert value.item() == pytest.approx(20.0 * ENERGY + FORCES)
     for wrong in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="`energy_start` must be a weight above zero"):
+        with pytest.raises(ValueError, match="`energy_start`: expected a weight above zero"):
             EnergyForcesLoss(energy_start=wrong)

@@ -121,7 +121,7 @@ def test_features_that_are_trained_are_not_kept() -> None:
     model = potential()
     model.model.representation.weight = torch.nn.Parameter(torch.ones(()))
     assert not should_precompute(model, list(dataset(copper(1))), None)
-    with pytest.raises(ValueError, match="`precompute` must be False or None"):
+    with pytest.raises(ValueError, match="`precompute`: expected False or None"):
         should_precompute(model, list(dataset(copper(1))), True)
 
 

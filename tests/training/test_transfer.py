@@ -126,9 +126,11 @@ def test_functions_of_old_neighbours_that_init_lacks_are_a_difference(
 
 
 def test_what_init_must_be(fit: Fit, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="`init` must be a Potential or the name of its file"):
+    with pytest.raises(TypeError, match="`init`: expected a Potential or the name of its file"):
         Trainer(init=3)  # type: ignore[arg-type]
-    with pytest.raises(FileNotFoundError, match="`init` must be a model file.*which is not there"):
+    with pytest.raises(
+        FileNotFoundError, match="`init`: expected a model file.*which is not there"
+    ):
         Trainer(init=tmp_path / "no.pt")
     (tmp_path / "foreign.pt").write_text("foreign")
     with pytest.raises(ValueError, match="damaged or foreign"):
@@ -238,15 +240,15 @@ def test_a_frozen_baseline_stays(fit: Fit, trained: Potential) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"freeze": ["readuot"]}, r"`freeze` must name parts.*did you mean 'readout'\?"),
+        ({"freeze": ["readuot"]}, r"`freeze`: expected parts.*did you mean 'readout'\?"),
         ({"freeze": ["model.readout.net.net"]}, r"did you mean 'model\.readout\.net\.nets'\?"),
-        ({"learning_rates": {"embeding": 0.1}}, r"`learning_rates` must name.*'embedding'\?"),
+        ({"learning_rates": {"embeding": 0.1}}, r"`learning_rates`: expected.*'embedding'\?"),
         ({"freeze": ["representation"]}, r"'representation', which has no trainable parameters"),
         ({"freeze": ["embedding"]}, r"'embedding', which has no trainable parameters"),
-        ({"freeze": ["readout"]}, "`freeze` must leave something to train"),
-        ({"freeze": ["model"]}, "`freeze` must leave something to train"),
+        ({"freeze": ["readout"]}, "`freeze`: expected something left to train"),
+        ({"freeze": ["model"]}, "`freeze`: expected something left to train"),
         ({"learning_rates": {"baseline": 0.1}}, "got 'baseline', whose E0 are fitted"),
-        ({"learning_rates": {"readout": 0.0}}, "must be positive factors"),
+        ({"learning_rates": {"readout": 0.0}}, "expected positive factors"),
         ({"learning_rates": {"readout": 0.5}, "optimizer": "lbfgs"}, "not for L-BFGS"),
         ({"freeze": ["baseline"], "refit_baseline": True}, "must not be True where `freeze`"),
     ],
@@ -257,9 +259,9 @@ def test_wrong_parts_are_refused(fit: Fit, settings: dict[str, Any], message: st
 
 
 def test_wrong_kinds_are_refused(fit: Fit) -> None:
-    with pytest.raises(TypeError, match="`freeze` must be names of parts, got 'readout'"):
+    with pytest.raises(TypeError, match="`freeze`: expected names of parts, got 'readout'"):
         fit(freeze="readout")
-    with pytest.raises(TypeError, match=r"`learning_rates\['readout'\]` must be a number"):
+    with pytest.raises(TypeError, match=r"`learning_rates\['readout'\]`: expected a number"):
         fit(learning_rates={"readout": "0.1"})
     with pytest.raises(ValueError, match="which `freeze` holds"):
         fit(model=gcnn(), freeze=["representation"], learning_rates={"embedding": 0.1})

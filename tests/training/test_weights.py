@@ -168,9 +168,9 @@ def test_a_key_that_no_frame_has_is_refused() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ("balance", TypeError, "must be 'balanced' or weights by element, got 'balance'"),
+        ("balance", TypeError, "expected 'balanced' or weights by element, got 'balance'"),
         ({"Xx": 1.0}, ValueError, "`element_weights`: expected the symbol of an element, got 'Xx'"),
-        ({"Cu": 0.0}, ValueError, "must be positive numbers, got 0.0 for 'Cu'"),
+        ({"Cu": 0.0}, ValueError, "expected positive numbers, got 0.0 for 'Cu'"),
         ({"Cu": 1.0, 29: 2.0}, ValueError, "got Cu twice"),
         (3.0, TypeError, "got 3.0"),
     ],

@@ -174,5 +174,5 @@ def test_an_element_that_is_not_trained_on_is_an_error(settings: Settings, tmp_p
 
 
 def test_a_batch_larger_than_the_set_is_an_error(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"batch_size` must not exceed the training set of 10"):
+    with pytest.raises(ValueError, match=r"batch_size`: expected at most the 10 structures"):
         train_from_config(settings(batch_size=50), tmp_path / "run")

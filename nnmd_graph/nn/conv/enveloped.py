@@ -69,7 +69,7 @@ class EnvelopedConv(nn.Module):
             hook.remove()
         if out.shape != x.shape:
             raise ValueError(
-                f"`conv` must give features of the shape of x, {list(x.shape)}, got "
+                f"`conv`: expected features of the shape of x, {list(x.shape)}, got "
                 f"{list(out.shape)} from {type(self.conv).__name__}; with several heads say "
                 "concat=False"
             )

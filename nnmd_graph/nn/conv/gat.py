@@ -41,8 +41,8 @@ class GATConv(nn.Module):
         super().__init__()
         if heads < 1 or hidden_channels % heads:
             raise ValueError(
-                f"`heads` must divide `hidden_channels`, got {heads} and {hidden_channels}; "
-                "choose for example 4 and 64"
+                f"`heads`: expected a divisor of `hidden_channels`, got {heads} and "
+                f"{hidden_channels}; choose for example 4 and 64"
             )
         self.heads = heads
         self.centre = linear(hidden_channels, hidden_channels)

@@ -46,7 +46,7 @@ def register_convolution(conv: Convolution) -> Convolution:
     """
     name = conv.__name__
     if CONVOLUTIONS.get(name, conv) is not conv:
-        raise ValueError(f"`conv` must have a name of its own, {name!r} is taken; rename it")
+        raise ValueError(f"`conv`: expected a name of its own, {name!r} is taken; rename it")
     CONVOLUTIONS[name] = conv
     return conv
 
@@ -60,13 +60,13 @@ def find_convolution(conv: str | Convolution) -> Convolution:
     """
     if isinstance(conv, nn.Module):
         raise TypeError(
-            f"`conv` must be a name, a class or a function that makes a module for each layer, got "
-            f"a {type(conv).__name__}; hand in the class, or lambda width, num_rbf: ..."
+            "`conv`: expected a name, a class or a function that makes a module for each layer, "
+            f"got a {type(conv).__name__}; hand in the class, or lambda width, num_rbf: ..."
         )
     if not isinstance(conv, str):
         if not callable(conv):
             raise TypeError(
-                f"`conv` must be a name, a class or a function, got {type(conv).__name__}; "
+                f"`conv`: expected a name, a class or a function, got {type(conv).__name__}; "
                 f"names are {sorted(CONVOLUTIONS)}"
             )
         return conv
@@ -91,7 +91,7 @@ def convolution_name(conv: Convolution) -> str:
     if getattr(torch_geometric.nn, name, None) is conv:
         return PYG + name
     raise ValueError(
-        f"`conv` must have a name that files can hold, got {name}; decorate it with "
+        f"`conv`: expected a name that files can hold, got {name}; decorate it with "
         "nnmd_graph.nn.conv.register_convolution"
     )
 
@@ -135,18 +135,19 @@ def build_convolution(
             module = conv(hidden_channels, num_rbf, **options)
     except TypeError as error:
         raise TypeError(
-            f"`conv` must be made with hidden_channels={hidden_channels} and num_rbf={num_rbf}, "
-            f"got {name}: {error}; hand in a function of these two that makes the module"
+            f"`conv`: expected a module that is made with hidden_channels={hidden_channels} and "
+            f"num_rbf={num_rbf}, got {name}: {error}; hand in a function of these two that makes "
+            "the module"
         ) from None
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"`conv` must make a torch.nn.Module, got {type(module).__name__} from {name}; return "
-            "the module of one layer"
+            f"`conv`: expected something that makes a torch.nn.Module, got {type(module).__name__} "
+            f"from {name}; return the module of one layer"
         )
     takes = inspect.signature(module.forward).parameters
     if "edge_attr" not in takes:
         raise TypeError(
-            f"`conv` must be a module whose forward takes `edge_attr`, got {name} with "
+            f"`conv`: expected a module whose forward takes `edge_attr`, got {name} with "
             f"{list(takes)}; without it distances have no way in"
         )
     if isinstance(module, MessagePassing) and "edge_weight" not in takes:

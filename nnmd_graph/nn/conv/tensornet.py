@@ -109,7 +109,9 @@ class TensorNetConv(nn.Module):
         """Features and tensors after the convolution."""
         if vectors is None:
             if self.start is None:
-                raise ValueError("`vectors` must be given to all layers but the first, got None")
+                raise ValueError(
+                    "`vectors`: expected vectors in all layers but the first, got None"
+                )
             basis = tensor_basis(x.dtype, x.device)[4:]
             quadratic = torch.einsum("ma,cab,mb->mc", edge_unit, basis, edge_unit)
             direction = torch.cat([edge_unit, quadratic], dim=1)

@@ -46,5 +46,7 @@ def test_large_scores_do_not_overflow(x: Tensor, edges: dict[str, Tensor]) -> No
 
 
 def test_heads_divide_the_width() -> None:
-    with pytest.raises(ValueError, match="`heads` must divide `hidden_channels`, got 4 and 6"):
+    with pytest.raises(
+        ValueError, match="`heads`: expected a divisor of `hidden_channels`, got 4 and 6"
+    ):
         GATConv(6, 4, heads=4)

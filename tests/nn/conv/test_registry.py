@@ -111,11 +111,16 @@ class Blind(WithMean):
 @pytest.mark.parametrize(
     ("conv", "options", "error", "message"),
     [
-        (WithMean, {}, ValueError, "must be smooth where a neighbour passes the cutoff, got WithM"),
+        (
+            WithMean,
+            {},
+            ValueError,
+            "expected a module that is smooth where a neighbour passes the cutoff, got WithM",
+        ),
         (pyg.CGConv, {"aggr": "mean"}, ValueError, "got CGConv, which jumps by"),
         (pyg.CGConv, {"batch_norm": True}, ValueError, "got CGConv with batch normalisation"),
         (pyg.GATv2Conv, {"heads": 2}, ValueError, "got .4, 12. from GATv2Conv; with several heads"),
-        (Narrow, {}, ValueError, "must give features of the shape of x, .4, 6., got .4, 2. from"),
+        (Narrow, {}, ValueError, "expected features of the shape of x, .4, 6., got .4, 2. from"),
         (Blind, {}, TypeError, "whose forward takes `edge_attr`, got Blind"),
         (pyg.GCNConv, {}, TypeError, "whose forward takes `edge_attr`, got GCNConv"),
         (pyg.GINEConv, {}, TypeError, "got GINEConv: .*hand in a function of these two"),
@@ -140,9 +145,9 @@ def test_names() -> None:
     ("conv", "error", "message"),
     [
         ("schnett", ValueError, "did you mean 'schnet'?"),
-        ("torch_geometric.nn.Linear", ValueError, "must be one of"),
-        ("torch_geometric.nn.os", ValueError, "must be one of"),
-        ("os.system", ValueError, "must be one of"),
+        ("torch_geometric.nn.Linear", ValueError, "expected one of"),
+        ("torch_geometric.nn.os", ValueError, "expected one of"),
+        ("os.system", ValueError, "expected one of"),
         (nn.Linear(2, 2), TypeError, "got a Linear; hand in the class"),
         (3, TypeError, "got int"),
     ],

@@ -117,5 +117,5 @@ def test_tensors_turn_along(x: Tensor, pairs: dict[str, Tensor], determinant: in
 
 def test_only_the_first_layer_makes_tensors(x: Tensor, pairs: dict[str, Tensor]) -> None:
     conv = TensorNetConv(x.shape[1], pairs["edge_attr"].shape[1], layer=1)
-    with pytest.raises(ValueError, match="`vectors` must be given to all layers but the first"):
+    with pytest.raises(ValueError, match="`vectors`: expected vectors in all layers but the first"):
         conv(x, None, **pairs)
