@@ -239,7 +239,7 @@ def start_training(output: str) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(how: signal.Signals) -> None:
-    config({}, max_epochs=150)
+    config({}, max_epochs=60)
     process = start_training("stopped")
     process.send_signal(how)
     printed = process.communicate(timeout=60)[0]

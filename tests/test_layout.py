@@ -15,6 +15,7 @@ ORDER = [
     "elements",
     "choices",
     "units",
+    "addresses",
     "files",
     "folders",
     "memory",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from nnmd_graph.data.addresses import split_address
+from nnmd_graph.addresses import split_address
 from nnmd_graph.files import checksum, replacing
 from nnmd_graph.training.config_errors import load_yaml
 from nnmd_graph.training.model_config import Section

@@ -266,7 +266,7 @@ def test_units_must_be_known(folder: Path) -> None:
         ("O 2 H 0.5 1.0 6.0", "O", 12, "expected an element, a type and parameters"),
         ("O 2 H 0.5", "O 2 C 0.5", 12, "expected elements of 'elements', got O 2 C"),
         ("O 2 H 0.5", "O 2 H 1.0D-1", 12, "expected a finite number, got '1.0D-1'"),
-        ("O 3 H H 0.1 1.0", "O 3 H H 0.1 1.5", 13, "`lam` of G4 must lie in"),
+        ("O 3 H H 0.1 1.0", "O 3 H H 0.1 1.5", 13, "`lam` of G4: expected a number in"),
         ("H 2 O 0.5", "H 20 O -1 6.0 p5 #", 14, r"expected one of \('p1', .*got 'p5'"),
         (
             "H 2 O 0.5 1.0 6.0",

@@ -31,8 +31,8 @@ FUNCTIONS = [
 def oxides(metal: str = "Ti", every: int = 1) -> list[ase.Atoms]:
     """Rattled crystals; ``metal`` stands in every so many places of titanium."""
     frames = []
-    for seed in range(8):
-        atoms = bulk("TiO", "rocksalt", a=4.2, cubic=True) * (2, 1, 1)
+    for seed in range(4):
+        atoms = bulk("TiO", "rocksalt", a=4.2, cubic=True)
         atoms.rattle(0.15, seed=seed)
         titanium = [n for n, symbol in enumerate(atoms.symbols) if symbol == "Ti"]
         atoms.symbols[titanium[::every]] = metal
@@ -57,8 +57,7 @@ def old(request: pytest.FixtureRequest) -> Potential:
     return potential.eval()
 
 
-@pytest.mark.parametrize("every", [1, 2, 3])
-@pytest.mark.parametrize("metal", ["Zr", "Hf"])
+@pytest.mark.parametrize(("metal", "every"), [("Zr", 1), ("Zr", 2), ("Hf", 3)])
 def test_energies_are_those_with_the_known_element_in_its_place(
     old: Potential, metal: str, every: int
 ) -> None:

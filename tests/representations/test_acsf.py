@@ -91,7 +91,7 @@ def test_one_function_twice(functions: list[SymmetryFunction]) -> None:
 
 
 def test_function_that_reaches_too_far() -> None:
-    with pytest.raises(ValueError, match=r"`cutoff` of a function .* 4.0 Å, got G1.*enlarge"):
+    with pytest.raises(ValueError, match=r"`cutoff` of a function: .* 4.0 Å, got G1.*enlarge"):
         ACSF(H2O, 4.0, [G1(cutoff=4.1)])
 
 

@@ -139,12 +139,12 @@ def test_a_convolution_of_ones_own() -> None:
         (
             {"num_layers": 0},
             ValueError,
-            "`num_layers` and `hidden_channels`: expected a positive number",
+            "`num_layers` and `hidden_channels`: expected positive numbers",
         ),
         (
             {"hidden_channels": 0},
             ValueError,
-            "`num_layers` and `hidden_channels`: expected a positive number",
+            "`num_layers` and `hidden_channels`: expected positive numbers",
         ),
         ({"radial": "sine"}, ValueError, "`radial`: expected one of"),
         ({"conv_options": {"head": 2}}, TypeError, "got SchNetConv: .*'head'"),

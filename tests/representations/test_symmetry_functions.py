@@ -70,7 +70,7 @@ def test_zeta_is_positive(zeta: float) -> None:
 
 
 def test_lam_bounds_the_base_of_the_power() -> None:
-    with pytest.raises(ValueError, match=r"`lam` of G5 must lie in \[-1, 1\], got 1.5"):
+    with pytest.raises(ValueError, match=r"`lam` of G5: expected a number in \[-1, 1\], got 1.5"):
         G5(eta=1.0, zeta=1.0, lam=1.5)
 
 

@@ -190,7 +190,7 @@ MAKERS: dict[str, Callable[[nn.Module], Any]] = {
         (OfOneElement, "passes the cutoff, got OfOneElement"),
         (
             PerEdge,
-            r"give a row of 2 features for each of 4 atoms, got \[\d+, 2\] from PerEdge",
+            r"expected a row of 2 features for each of 4 atoms, got \[\d+, 2\] from PerEdge",
         ),
         (PerStructure, r"each of 4 atoms, got \[1, 2\] from PerStructure"),
         (Lacking, r"got \[\d, 2\] from Lacking"),
@@ -219,7 +219,7 @@ MAKERS: dict[str, Callable[[nn.Module], Any]] = {
 def test_what_would_ruin_a_simulation_is_refused(
     kind: Callable[[], nn.Module], message: str, make: Callable[[nn.Module], Any]
 ) -> None:
-    with pytest.raises(ValueError, match=rf"^`representation` .*{message}"):
+    with pytest.raises(ValueError, match=rf"^`representation`: .*{message}"):
         make(kind())
 
 

@@ -34,7 +34,7 @@ def batch() -> Batch:
         labelled(1, energy=-1.0),
         labelled(3, forces=np.ones((3, 3))),
     ]
-    with pytest.warns(UserWarning, match="1 have no energy, 1 have no forces, 2 have no stress"):
+    with pytest.warns(UserWarning, match="1 have no energy .*1 have no forces .*2 have no stress"):
         dataset = AtomsDataset(frames, CUTOFF)
     return Batch.from_data_list(list(dataset))
 
@@ -131,7 +131,7 @@ def test_weights_that_make_no_sense_are_refused(name: str, weight: float) -> Non
 
 
 def test_a_loss_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="must not all be zero"):
+    with pytest.raises(ValueError, match="expected one of them above zero"):
         EnergyForcesLoss(0.0, 0.0, 0.0)
 
 

@@ -84,8 +84,8 @@ def test_a_start_far_away_is_of_the_order_of_e0_alone(
     old = made(kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one composition does not tell E0 apart
-        Trainer(max_epochs=8, device="cpu").fit(old, dataset(molecules("H2O", 20)))
-    data = dataset(oxide(10))
+        Trainer(max_epochs=4, device="cpu").fit(old, dataset(molecules("H2O", 12)))
+    data = dataset(oxide(6))
     new = extend_species(old, "Cu")
     before = old.model.baseline.isolated_energies.tolist()
     with warnings.catch_warnings():

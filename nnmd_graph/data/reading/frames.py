@@ -13,8 +13,8 @@ import numpy as np
 from ase.io.formats import filetype, ioformats
 from ase.utils import string2index
 
+from nnmd_graph.addresses import split_address
 from nnmd_graph.data import lammps
-from nnmd_graph.data.addresses import split_address
 from nnmd_graph.data.dft_output import iread_gpaw, warn_if_unconverged
 from nnmd_graph.data.reading import stopped
 from nnmd_graph.data.reading.cp2k import iread_cp2k, is_trajectory, what_it_is

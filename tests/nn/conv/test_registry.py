@@ -125,7 +125,12 @@ class Blind(WithMean):
         (pyg.GCNConv, {}, TypeError, "whose forward takes `edge_attr`, got GCNConv"),
         (pyg.GINEConv, {}, TypeError, "got GINEConv: .*hand in a function of these two"),
         (pyg.CGConv, {"agr": "add"}, TypeError, "got CGConv: .*'agr'"),
-        (lambda width, num_rbf: None, {}, TypeError, "must make a torch.nn.Module, got NoneType"),
+        (
+            lambda width, num_rbf: None,
+            {},
+            TypeError,
+            "expected something that makes a torch.nn.Module, got NoneType",
+        ),
     ],
 )
 def test_what_does_not_fit(conv, options, error, message: str) -> None:
