@@ -14,6 +14,7 @@ from torch_geometric.loader import DataLoader
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.progress import track
 from nnmd_graph.training.adapting import Scaling, adapt_features, scalings
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.preparation import move_baseline
@@ -130,7 +131,8 @@ def meet_new_data(
     alone, own = fitted(), baseline.isolated_energies.clone()
     found = scalings(potential, graphs, trainer.seed, known=known)
     best: tuple[StartErrors, dict[str, torch.Tensor]] | None = None
-    for alike, limit in _ways(found):
+    ways = track(_ways(found), "adapting to the new data", enabled=trainer.progress)
+    for alike, limit in ways:
         if limit == 0.0 and best is not None and not best[0].is_useless:
             break
         potential.load_state_dict(carried)
