@@ -100,5 +100,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal without "Å" gets a question mark in its place, not an error
         with contextlib.suppress(AttributeError, ValueError):
+            # mypy: a stream that somebody put in its place need not have this; then it stays
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     app(prog_name="nnmd-graph")

@@ -85,6 +85,7 @@ def _config_keys() -> Mapping[str, str]:
 
     keys: dict[str, str] = {}
     for section in SECTIONS:
+        # mypy: an annotation may be anything; those of SECTIONS are sections
         for name in Config.model_fields[section].annotation.model_fields:  # type: ignore[union-attr]
             keys.setdefault(name, f"{section}.{name}")
     for name in ("energy", "forces", "stress", "train", "name", "options", "split"):

@@ -74,6 +74,7 @@ def with_reading(command: Callable[..., None]) -> Callable[..., None]:
         reading = {name: values.pop(name) for name in READING}
         command(**values, reading=reading)
 
+    # mypy: functions have no such attribute until somebody sets it; inspect looks for it (PEP 362)
     wrapped.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
     wrapped.__annotations__ = {one.name: one.annotation for one in (*own, *more)}
     return wrapped

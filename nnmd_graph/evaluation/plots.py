@@ -104,6 +104,7 @@ def learning_curves(
         TypeError: it is neither the name of a file nor a history.
     """
     is_file = isinstance(log_csv, (str, os.PathLike))
+    # mypy does not carry what `is_file` says over to the other branch
     log = read_log(Path(log_csv)) if is_file else _columns(log_csv)  # type: ignore[arg-type]
     groups = {
         "Loss": ("loss", ("train_loss", "val_loss")),

@@ -68,6 +68,7 @@ def _kind_of(key: str, model: type[BaseModel]) -> Any:
             )
         done.append(name)
     if _section(kind) is not None:
+        # mypy does not see that the second call gives what the first one did
         inside = next(iter(_section(kind).model_fields))  # type: ignore[union-attr]
         raise ValueError(
             f"`--set {key}`: expected a key, got a section; write for example "

@@ -143,7 +143,7 @@ def _train(
         check_data(trainer, potential, parts["train"], parts.get("val"))
         for part in parts.values():
             part.build(progress=progress)
-        warn_of_equal_structures(whole, parts)
+        warn_of_equal_structures(whole, parts, progress=progress)
 
     def begin() -> None:
         write_config(config, folder / CONFIG)
