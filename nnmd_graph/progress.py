@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from operator import length_hint
 from typing import TYPE_CHECKING, TypeVar
-
-from rich.console import Console
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,16 +21,6 @@ NARROW = 100
 """Columns of a terminal below which bars are short."""
 
 Item = TypeVar("Item")
-
-
-class Screen(Console):
-    """A console that nobody needs to look at: when its reader is gone, the work goes on."""
-
-    def on_broken_pipe(self) -> None:
-        """Write into the void from now on."""
-        self.quiet = True
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Meter:
@@ -58,6 +44,8 @@ class Meter:
         enabled: bool = True,
         delay: float = DELAY,
     ) -> None:
+        from nnmd_graph.screen import Screen
+
         self.description, self.total, self.delay = description, total, delay
         self.enabled = enabled
         self.console = Screen(stderr=True)  # its own: a bar that is on the screen already stays
@@ -167,6 +155,8 @@ def track(
 
 def say(*lines: str) -> None:
     """Write lines on the standard error, for whoever watches the job."""
+    from nnmd_graph.screen import Screen
+
     screen = Screen(stderr=True)
     for line in lines:
         screen.print(line, soft_wrap=True, markup=False, highlight=False)

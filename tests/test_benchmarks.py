@@ -71,3 +71,17 @@ def test_a_case_that_needs_files_says_so(tmp_path: Path) -> None:
     done = run("speed", "--cases", "Cu_wide_G5", "--threads", "1", output=tmp_path)
     assert done.returncode != 0
     assert "--reference" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_start_up_times_help_and_mistakes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.start_up", "--rounds", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+    )
+    rows = [line.split("|")[1:3] for line in done.stdout.splitlines()[2:]]
+    assert [name.strip() for name, _ in rows][0::5] == ["`--help`", "missing data file"]
+    assert all(0.01 < float(seconds) < 10.0 for _, seconds in rows), done.stdout

@@ -20,6 +20,7 @@ ORDER = [
     "folders",
     "memory",
     "devices",
+    "screen",
     "progress",
     "tables",
     "graph",

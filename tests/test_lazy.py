@@ -14,7 +14,7 @@ from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
 from nnmd_graph.nn.mlp import ACTIVATIONS
 from nnmd_graph.representations.auto import RECIPES
 
-HEAVY = ("torch", "torch_geometric", "ase", "matplotlib", "lightning_fabric")
+HEAVY = ("torch", "torch_geometric", "ase", "numpy", "matplotlib", "lightning_fabric", "rich")
 
 SCRIPT = f"""
 import sys
@@ -32,14 +32,17 @@ def run(*words):
 
 Path("wrong.yaml").write_text("data: {{trian: x.xyz}}")
 Path("typed.yaml").write_text("training: {{max_epochs: many}}")
+Path("missing.yaml").write_text("data: {{train: missing.xyz}}")
 run("--help")
-run("--version")
 run("train", "--help")
 run("train", "--no-such-option")
 run("nonsense")
 run("train", "wrong.yaml")
 run("train", "typed.yaml")
 run("compare", "wrong.yaml")
+run("train", "missing.yaml")
+run("train", "missing.extxyz")
+run("train")
 """
 
 
@@ -48,7 +51,9 @@ def test_help_and_wrong_configs_come_without_pytorch(tmp_path: Path) -> None:
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "did you mean 'train'?" in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "did you mean 'train'?" in said
+    assert "`data.train`: expected a file, got" in said and "`SOURCES`: expected a file" in said
 
 
 def test_public_names_are_found_and_listed() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nnmd_graph import progress
+from nnmd_graph import screen as screen_module
 from nnmd_graph.progress import Meter, duration, memory, size, track
 
 
@@ -23,8 +24,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> io.StringIO:
-    text, kind = io.StringIO(), progress.Screen
-    monkeypatch.setattr(progress, "Screen", lambda **_: kind(file=text, **settings))
+    text, kind = io.StringIO(), screen_module.Screen
+    monkeypatch.setattr(screen_module, "Screen", lambda **_: kind(file=text, **settings))
     return text
 
 

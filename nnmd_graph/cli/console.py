@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from nnmd_graph.progress import Screen
+import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     from nnmd_graph.evaluation import Metrics
 
 
 def _console(*, stderr: bool = False) -> Console:
+    from nnmd_graph.screen import Screen
+
     # Made anew each time: the streams may have been exchanged since (tests, notebooks)
     return Screen(stderr=stderr, highlight=False, soft_wrap=False)
 
 
 def print_error(message: str) -> None:
     """Print what went wrong; lines are not broken, so that names can be searched for."""
-    text = Text.assemble(("Error: ", "bold red"), message)
-    _console(stderr=True).print(text, soft_wrap=True)
+    begin = typer.style("Error: ", fg="red", bold=True)  # a mistake does not wait for `Screen`
+    with contextlib.suppress(OSError):  # nobody reads it
+        typer.echo(begin + message, err=True)
 
 
 def print_warning(message: str) -> None:
     """Print a warning."""
-    text = Text.assemble(("Warning: ", "bold yellow"), message)
+    text = _text(("Warning: ", "bold yellow"), message)
     _console(stderr=True).print(text, soft_wrap=True)
 
 
 def print_line(message: str = "") -> None:
     """Print a line."""
-    _console().print(Text(message), soft_wrap=True)
+    _console().print(_text(message), soft_wrap=True)
 
 
 def print_text(text: str) -> None:
@@ -46,7 +49,7 @@ def print_text(text: str) -> None:
 
 def print_heading(message: str) -> None:
     """Print what comes next."""
-    _console().print(Text.assemble("\n", (message, "bold cyan")), soft_wrap=True)
+    _console().print(_text("\n", (message, "bold cyan")), soft_wrap=True)
 
 
 def print_facts(facts: Mapping[str, object], title: str = "") -> None:
@@ -56,7 +59,7 @@ def print_facts(facts: Mapping[str, object], title: str = "") -> None:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name, Text(str(value)))
+        table.add_row(name, _text(str(value)))
     _console().print(table)
 
 
@@ -102,7 +105,7 @@ def print_elements(metrics: Metrics) -> None:
 def print_commands(commands: Mapping[str, str]) -> None:
     """Print commands to go on with, what they do above each."""
     for what, command in commands.items():
-        text = Text.assemble((f"  # {what}\n", "dim"), (f"  {command}", "green"))
+        text = _text((f"  # {what}\n", "dim"), (f"  {command}", "green"))
         _console().print(text, soft_wrap=True)
 
 
@@ -129,5 +132,15 @@ def shown(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
+def _text(*parts: str | tuple[str, str]) -> Text:
+    """Words as they are, in which brackets mean nothing; with a style or without."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
 def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
     return Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from nnmd_graph.addresses import split_address
+from nnmd_graph.addresses import existing, split_address
 from nnmd_graph.files import checksum, replacing
+from nnmd_graph.naming import naming
 from nnmd_graph.training.config_errors import load_yaml
 from nnmd_graph.training.model_config import Section
 
@@ -36,6 +37,19 @@ def map_parts(data: DataSection, change: Callable[[Path], Path]) -> DataSection:
         part: [change(f) for f in files] for part, files in given.items() if files is not None
     }
     return data.model_copy(update=changed)
+
+
+def check_there(data: Section) -> None:
+    """Refuse files of data that are missing or empty; takes no time, while reading takes PyTorch.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is empty, or a folder.
+    """
+    for part in PARTS:
+        with naming({"path": f"data.{part}"}):
+            for file in getattr(data, part) or ():
+                existing(split_address(file)[0])
 
 
 def write_settings(

@@ -73,7 +73,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> list[Console]:
         consoles.append(Console(stderr=stderr, force_terminal=True, width=120))
         return consoles[-1]
 
-    monkeypatch.setattr("nnmd_graph.progress.Screen", make)
+    monkeypatch.setattr("nnmd_graph.screen.Screen", make)
     return consoles
 
 

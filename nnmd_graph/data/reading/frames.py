@@ -13,7 +13,7 @@ import numpy as np
 from ase.io.formats import filetype, ioformats
 from ase.utils import string2index
 
-from nnmd_graph.addresses import split_address
+from nnmd_graph.addresses import existing, split_address
 from nnmd_graph.data import lammps
 from nnmd_graph.data.dft_output import iread_gpaw, warn_if_unconverged
 from nnmd_graph.data.reading import stopped
@@ -73,7 +73,7 @@ def read_frames(
         TypeError: `path` or `index` is of the wrong type.
     """
     path, index = split_address(path, index)
-    file = _existing(path)
+    file = existing(path)
     selection = _selection(index)
     format = _format(file, format)
     return _read(file, selection, format)
@@ -123,37 +123,6 @@ def _spelled(selection: slice) -> str:
 
 
 # ------------------------------------------------------------------------------------- arguments
-def _existing(path: str | os.PathLike[str]) -> Path:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(
-            f"`path`: expected a file name or a list of them, got {type(path).__name__}; "
-            "structures that are in memory already go into AtomsDataset(frames, cutoff)"
-        )
-    file = Path(path)
-    if file.is_dir():
-        if (file / "metadata.json").exists():  # an ASE bundle trajectory
-            return file
-        raise ValueError(
-            f"`path`: expected a file, got the folder '{file}'; give the files in it, e.g. "
-            "sorted(Path(folder).glob('*.xyz'))"
-        )
-    if not file.exists():
-        there = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
-        close = did_you_mean(file.name, there)
-        if not file.parent.is_dir():
-            hint = f"; there is no folder '{file.parent}' either"
-        elif close:
-            hint = close
-        elif "@" in file.name:
-            hint = "; behind '@' stands a number or a slice of frames, e.g. 'li.xyz@::10'"
-        else:
-            hint = "; check the name and the folder"
-        raise FileNotFoundError(f"`path`: expected a file, got '{file}', which is not there{hint}")
-    if file.stat().st_size == 0:
-        raise ValueError(f"`path`: expected structures, got the empty file '{file}' (0 bytes)")
-    return file
-
-
 def _selection(index: int | str | slice) -> slice:
     if isinstance(index, slice):
         return index
