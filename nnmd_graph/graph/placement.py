@@ -20,6 +20,11 @@ from nnmd_graph.graph.wrapping import inverted, minus_cells, unit_completed
 _AT_LEAST = 4
 """Coordinates below 2^4 = 16 Å are kept in any structure, to 1e-6 Å in float32."""
 
+_ROUND_DOWN = 0.515
+"""Fraction of a step up to which coordinates are rounded down. Atoms of a crystal stand at simple
+fractions of a cell of whole steps, many of them at one half, and which way those go must not depend
+on the last digit in float64. No fraction j/n with n up to 20 is nearer to 0.515 than 0.01."""
+
 _GAP = 64.0
 """Å; empty space wider than this (and than twice the cutoff) is shortened, if it has to be."""
 
@@ -92,7 +97,8 @@ class Placement:
         return shift if self.cells is None else shift + self.cells[j] - self.cells[i]
 
     def _rounded(self, x: Floats) -> Floats:
-        return np.round(x / self._step) * self._step
+        # Not symmetric about zero: x + n steps goes to where x goes, plus n steps
+        return np.floor(x / self._step + (1.0 - _ROUND_DOWN)) * self._step
 
 
 def _images(rel: Floats, inverse: Floats, periodic: Bools, r_c: float) -> tuple[Bools, Ints]:

@@ -8,7 +8,7 @@ import ase
 import numpy as np
 import pytest
 import torch
-from ase.build import bulk, graphene, molecule
+from ase.build import bulk, fcc111, graphene, hcp0001, molecule
 from torch_geometric.data import Batch
 
 from nnmd_graph.graph import AtomicGraph, edge_vectors, radius_graph, volume
@@ -204,6 +204,25 @@ def test_moderate_moves_change_no_bit(make):
         found = edge_vectors(AtomicGraph.from_atoms(other, CUTOFF, dtype=SINGLE))
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
         assert (found != expected).float().mean() < 0.02  # where float64 rounds across a step
+
+
+CRYSTALS = {
+    "fcc (111) slab": lambda: fcc111("Cu", (8, 8, 4), vacuum=10.0),
+    "hcp slab": lambda: hcp0001("Mg", (6, 6, 4), vacuum=10.0),
+    "copper": lambda: bulk("Cu", cubic=True) * (4, 4, 4),
+    "rock salt": lambda: bulk("NaCl", "rocksalt", a=5.64, cubic=True) * (3, 3, 3),
+    "silicon": lambda: bulk("Si", cubic=True) * (2, 3, 1),
+}
+
+
+@pytest.mark.parametrize("make", CRYSTALS.values(), ids=CRYSTALS.keys())
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES.keys())
+def test_no_move_of_a_crystal_changes_a_bit(make, move):
+    """Half of its atoms stand in the middle between two steps."""
+    expected = AtomicGraph.from_atoms(make(), CUTOFF, dtype=SINGLE)
+    found = AtomicGraph.from_atoms(moved(make(), *move), CUTOFF, dtype=SINGLE)
+    assert torch.equal(found.edge_index, expected.edge_index)
+    assert torch.equal(edge_vectors(found), edge_vectors(expected))
 
 
 def test_positions_near_the_origin_stay_where_they_are():
