@@ -1,39 +1,23 @@
 """What every test shares: determinism, float64, shape checks, and where the published data is."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import hypothesis
 import jaxtyping
 import pytest
 import torch
-from beartype import beartype
+
+from . import shape_checks
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 torch.set_num_threads(1)  # the tests run side by side (pytest -n), and sums come out the same
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _has_shape(hint: Any) -> bool:
-    if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
-        return True
-    return any(_has_shape(part) for part in get_args(hint))
-
-
-def check_shapes(function: F) -> F:
-    """Check what is annotated with a shape, `Float[Tensor, "N 3"]`; mypy has the rest."""
-    hints = function.__annotations__
-    function.__annotations__ = {name: hint for name, hint in hints.items() if _has_shape(hint)}
-    return beartype(function) if function.__annotations__ else function
-
-
-# Before the package is imported, so that the checks are compiled into it
-jaxtyping.install_import_hook("nnmd_graph", f"{__name__}.check_shapes")
+shape_checks.install()  # before the package is imported
 
 
 @pytest.fixture(autouse=True)
