@@ -14,7 +14,7 @@ from nnmd_graph.progress import Meter
 
 if TYPE_CHECKING:
     from nnmd_graph.models.potential import Potential
-    from nnmd_graph.training.trainer import Trainer
+    from nnmd_graph.training.settings import TrainingSettings
 
 from nnmd_graph.files import replacing
 
@@ -53,11 +53,13 @@ class Callback:
     those after the last checkpoint are done, and told, a second time.
     """
 
-    def on_start(self, trainer: Trainer, potential: Potential, history: Sequence[Row]) -> None:
+    def on_start(
+        self, trainer: TrainingSettings, potential: Potential, history: Sequence[Row]
+    ) -> None:
         """Before the first epoch.
 
         Args:
-            trainer: With the settings.
+            trainer: The Trainer, with the settings.
             potential: Prepared for training.
             history: One row for each epoch that is done already, if the run is resumed.
         """
@@ -92,7 +94,9 @@ class CallbackList:
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = callbacks
 
-    def start(self, trainer: Trainer, potential: Potential, history: Sequence[Row]) -> None:
+    def start(
+        self, trainer: TrainingSettings, potential: Potential, history: Sequence[Row]
+    ) -> None:
         """Before the first epoch."""
         for one in self._callbacks:
             _call(one, "on_start", partial(one.on_start, trainer, potential, history))
@@ -149,14 +153,14 @@ class TrainingProgress:
     """Epochs with the validation errors beside them: a bar on a terminal, lines in a log.
 
     Args:
-        trainer: Its limits on epochs and time.
-        enabled: Whether to show anything; None: as the trainer says.
+        settings: Limits on epochs and time.
+        enabled: Whether to show anything; None: as the settings say.
     """
 
-    def __init__(self, trainer: Trainer, enabled: bool | None = None) -> None:
-        enabled = trainer.progress if enabled is None else enabled
-        self._max_epochs, self._max_seconds = trainer.max_epochs, trainer.max_seconds
-        self._meter = Meter("epoch", trainer.max_epochs, enabled=enabled, delay=0.0)
+    def __init__(self, settings: TrainingSettings, enabled: bool | None = None) -> None:
+        enabled = settings.progress if enabled is None else enabled
+        self._max_epochs, self._max_seconds = settings.max_epochs, settings.max_seconds
+        self._meter = Meter("epoch", settings.max_epochs, enabled=enabled, delay=0.0)
         self._is_first = True
 
     def __enter__(self) -> TrainingProgress:

@@ -16,16 +16,12 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from nnmd_graph.training.config import (
-    Config,
-    LossConfig,
-    TrainingConfig,
-    override,
-)
+from nnmd_graph.training.config import Config, LossConfig, override
 from nnmd_graph.training.config_errors import check_kind, load_yaml, validation_message
 from nnmd_graph.training.config_files import located, map_parts, write_settings
 from nnmd_graph.training.data_config import DataConfig, Part
 from nnmd_graph.training.model_config import ModelConfig, Section
+from nnmd_graph.training.settings import DEVICE, TrainingConfig
 
 PER_MODEL = (
     "optimizer",
@@ -106,9 +102,7 @@ class ComparisonConfig(Section):
         "one before",
     )
     nve: NVEConfig = Field(default=NVEConfig(), description="energy conservation; null: leave out")
-    device: str = Field(
-        default="auto", description="cpu, cuda, cuda:1, or auto: a GPU if there is one"
-    )
+    device: str = DEVICE
 
     @field_validator("seeds")
     @classmethod

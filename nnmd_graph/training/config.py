@@ -9,24 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import (
-    Field,
-    ValidationError,
-    create_model,
-    field_validator,
-)
+from pydantic import Field, ValidationError, field_validator
 
-from nnmd_graph.choices import (
-    BALANCED,
-    DEFAULT_LEARNING_RATE,
-    LOGGERS,
-    LOSS_WEIGHTS,
-    OPTIMIZERS,
-    SCHEDULES,
-)
+from nnmd_graph.choices import BALANCED, LOSS_WEIGHTS
 from nnmd_graph.training.config_errors import (
     check_kind,
     load_yaml,
@@ -34,7 +22,8 @@ from nnmd_graph.training.config_errors import (
 )
 from nnmd_graph.training.config_files import located, map_parts, write_settings
 from nnmd_graph.training.data_config import DataConfig
-from nnmd_graph.training.model_config import ModelConfig, OneOf, Section
+from nnmd_graph.training.model_config import ModelConfig, Section
+from nnmd_graph.training.settings import DEVICE, FREE, SEED, TrainingConfig, TransferConfig
 
 MAY_CHANGE = (
     "device",
@@ -42,12 +31,7 @@ MAY_CHANGE = (
     "data.val",
     "data.test",
     "transfer.from",  # its weights are compared
-    "training.max_epochs",
-    "training.max_seconds",
-    "training.patience",
-    "training.precompute",
-    "training.checkpoint_seconds",
-    "training.loggers",
+    *(f"training.{n}" for n, f in TrainingConfig.model_fields.items() if FREE in f.metadata),
 )
 """Settings that a run may go on with other values of."""
 
@@ -87,87 +71,6 @@ class LossConfig(Section):
         return value
 
 
-_LEARNING_RATE = "null: " + ", ".join(f"{v:g} ({k})" for k, v in DEFAULT_LEARNING_RATE.items())
-
-
-class TrainingConfig(Section):
-    """Arguments of `Trainer`."""
-
-    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = Field(
-        default="adamw", description="adamw, adam or lbfgs (full batch)"
-    )
-    learning_rate: float | None = Field(default=None, gt=0, description=_LEARNING_RATE)
-    weight_decay: float = Field(default=0.0, ge=0, description="of adam and adamw")
-    schedule: Annotated[str, OneOf(SCHEDULES)] = Field(
-        default="cosine",
-        description="of the learning rate: cosine, exponential, plateau or constant",
-    )
-    max_epochs: int = Field(default=200, gt=0, description="passes over the training set")
-    max_seconds: float | None = Field(
-        default=None, gt=0, description="stop after this time; null: never"
-    )
-    batch_size: int | None = Field(
-        default=None, gt=0, description="structures a step; null: up to ~200 atoms"
-    )
-    gradient_clip: float | None = Field(
-        default=None, ge=0, description="largest gradient norm; 0: any; null: 1, with lbfgs any"
-    )
-    ema_decay: float = Field(
-        default=0.99, ge=0, lt=1, description="averaging of the weights; 0: none"
-    )
-    patience: int | None = Field(
-        default=None,
-        gt=0,
-        description="stop after so many epochs without a better one; null: never",
-    )
-    isolated_energies: dict[str | int, float] | None = Field(
-        default=None,
-        description="E0 in eV, e.g. {Cu: -3.5}; elements that are not named are fitted",
-    )
-    precompute: bool | None = Field(
-        default=None, description="compute fixed features once; null: if they fit in the memory"
-    )
-    compile: bool = Field(
-        default=False, description="compile the training step of gcnn; two to five times as fast"
-    )
-    loggers: list[Annotated[str, OneOf(LOGGERS)]] = Field(
-        default=["csv"],
-        description="where the errors of each epoch go: csv (always), tensorboard, wandb",
-    )
-    checkpoint_seconds: float = Field(default=10.0, ge=0, description="time between checkpoints")
-
-
-# A field of this name cannot be written down in a class: it is a word of Python.
-_FIELDS: dict[str, Any] = {
-    "from": (
-        Path | None,
-        Field(default=None, description="model file or folder of a run to start from"),
-    )
-}
-_From: Any = create_model("_From", __base__=Section, **_FIELDS)
-
-
-class TransferConfig(_From):
-    """Going on from a trained model, on new data."""
-
-    freeze: list[str] = Field(
-        default=[],
-        description="parts that stay: representation, embedding, readout, baseline, or names",
-    )
-    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default={}, description="factors by part, e.g. {representation: 0.1}"
-    )
-    refit_baseline: bool | None = Field(
-        default=None, description="fit E0 to the new data; null: with `from`, if it is not frozen"
-    )
-
-    @property
-    def init(self) -> Path | None:
-        """The file to start from."""
-        path: Path | None = getattr(self, "from")
-        return path
-
-
 class Config(Section):
     """All settings of a training run."""
 
@@ -180,10 +83,8 @@ class Config(Section):
     transfer: TransferConfig = Field(
         default=TransferConfig(), description="going on from a trained model"
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, batches and split")
-    device: str = Field(
-        default="auto", description="cpu, cuda, cuda:1, or auto: a GPU if there is one"
-    )
+    seed: int = SEED
+    device: str = DEVICE
 
 
 def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:

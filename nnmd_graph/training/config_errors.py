@@ -156,6 +156,28 @@ def validation_message(error: ValidationError, model: type[BaseModel], source: s
     return "\n".join(lines.values())
 
 
+def argument_error(error: ValidationError, model: type[BaseModel]) -> Exception:
+    """The first thing that is wrong with the keyword arguments of a class, as Python says it."""
+    problem: Any = error.errors()[0]
+    kind, (name, *inside) = problem["type"], problem["loc"] or ("",)
+    if kind == "extra_forbidden":
+        hint = did_you_mean(name, model.model_fields)
+        return TypeError(f"`{name}`: expected one of {', '.join(model.model_fields)}, got it{hint}")
+    text = _wrong_value(problem)
+    if not text.startswith("`"):
+        for long, short in _SHORT.items():
+            text = text.replace(long, short)
+        index = "".join(f"[{part!r}]" for part in inside[:1])
+        advice = "" if "; " in text else "; change it or leave it out"
+        about = _description([str(name)], model).replace("null", "None")
+        text = f"`{name}{index}`: {text}{advice} ({about})"
+    wrong_kind = kind.endswith("_type") or kind in ("int_from_float", "is_instance_of")
+    return TypeError(text) if wrong_kind else ValueError(text)
+
+
+_SHORT = {"a valid integer": "an integer", "a valid boolean": "True or False", "a valid ": "a "}
+
+
 def _located(
     loc: tuple[int | str, ...], model: type[BaseModel]
 ) -> tuple[list[str], list[str], type[BaseModel]]:

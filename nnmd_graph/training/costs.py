@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device, free_bytes
 from nnmd_graph.graph.neighbors import BYTES_OF_EDGE, check_edges
 from nnmd_graph.memory import check_memory
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.preparation import choose_batch_size
-
-if TYPE_CHECKING:
-    from nnmd_graph.training.trainer import Trainer
+from nnmd_graph.training.settings import TrainingSettings
 
 BYTES_OF_EPOCH = 2000
 """Of the row that an epoch leaves in the history."""
 
 
-def check_costs(trainer: Trainer, potential: Potential, train: AtomsDataset) -> None:
+def check_costs(settings: TrainingSettings, potential: Potential, train: AtomsDataset) -> None:
     """Refuse a training whose steps or whose history would not fit in the memory.
 
     Args:
-        trainer: Its settings.
+        settings: Those of the training.
         potential: Says what a step takes for an edge, where its representation has
             ``bytes_of_edge``.
         train: Training set; its graphs need not be built.
@@ -30,7 +26,7 @@ def check_costs(trainer: Trainer, potential: Potential, train: AtomsDataset) -> 
     Raises:
         TooLargeError: If it would not fit.
     """
-    batch_size = trainer.batch_size or choose_batch_size(train)
+    batch_size = settings.batch_size or choose_batch_size(train)
     share = batch_size / len(train)
     each = float(getattr(potential.model.representation, "bytes_of_edge", 0))
     check_edges(
@@ -38,14 +34,14 @@ def check_costs(trainer: Trainer, potential: Potential, train: AtomsDataset) -> 
         train.cutoff,
         BYTES_OF_EDGE + share * each,
         f"the graphs of {len(train)} structures, with a step of {batch_size} of them",
-        available=free_bytes(find_device(trainer.device)),
+        available=free_bytes(find_device(settings.device)),
     )
-    if trainer.max_seconds is None and trainer.patience is None:
+    if settings.max_seconds is None and settings.patience is None:
         check_memory(
             "max_epochs",
-            trainer.max_epochs,
+            settings.max_epochs,
             lambda n: BYTES_OF_EPOCH * n,
-            size=trainer.max_epochs,
+            size=settings.max_epochs,
             what="the history of the epochs",
             instead="200 are usual; end by `max_seconds` or `patience` if you do not know how many",
         )

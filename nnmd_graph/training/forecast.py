@@ -27,7 +27,7 @@ def forecast(run: Run) -> list[str]:
 
     One batch is tried out, without a step: it takes the memory and tells the time.
     """
-    trainer, potential = run.trainer, run.potential
+    settings, potential = run.settings, run.potential
     train, val = run.graphs, run.val_graphs
     parameters = sum(p.numel() for p in potential.parameters() if p.requires_grad)
     elements = " ".join(chemical_symbols[z] for z in potential.species)
@@ -35,16 +35,16 @@ def forecast(run: Run) -> list[str]:
     representation = type(potential.model.representation).__name__
     steps = -(-len(train) // run.batch_size)
     checked = f", validation on {len(val)}" if val else ""
-    epochs = trainer.max_epochs - run.at.epoch
+    epochs = settings.max_epochs - run.at.epoch
     seconds = _seconds_per_epoch(run)
     times = "time after the first epoch" if seconds is None else (
-        f"about {duration(min(seconds * epochs, trainer.max_seconds or float('inf')))} "
+        f"about {duration(min(seconds * epochs, settings.max_seconds or float('inf')))} "
         f"({seconds:.2g} s per epoch)"
     )  # fmt: skip
     return [
         f"training on {len(train)} structures ({atoms} atoms of {elements}){checked}",
         f"model: {representation}, cutoff {potential.cutoff:g} Å, {parameters} parameters to train",
-        f"{epochs} epochs of {steps} steps, batch size {run.batch_size}, {trainer.optimizer}, "
+        f"{epochs} epochs of {steps} steps, batch size {run.batch_size}, {settings.optimizer}, "
         f"on {potential.device}",
         ", ".join([f"memory {m}" if n == 0 else m for n, m in enumerate(memory())] + [times]),
     ]
@@ -66,7 +66,7 @@ def _seconds_per_epoch(run: Run) -> float | None:
     finally:
         run.potential.zero_grad()
         run.potential.train(was_training)
-    passes = LBFGS_EVALUATIONS if run.trainer.optimizer == "lbfgs" else 1
+    passes = LBFGS_EVALUATIONS if run.settings.optimizer == "lbfgs" else 1
     return seconds * (passes * len(run.graphs) + VALIDATION * len(run.val_graphs)) / len(some)
 
 

@@ -11,32 +11,24 @@ from typing import TYPE_CHECKING, Any
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-from nnmd_graph.choices import LOGGERS
-from nnmd_graph.errors import did_you_mean
 from nnmd_graph.training.callbacks import Callback, Row
 
 if TYPE_CHECKING:
     from nnmd_graph.models.potential import Potential
-    from nnmd_graph.training.trainer import Trainer
+    from nnmd_graph.training.settings import TrainingSettings
 
 FOLDERS = {"tensorboard": "tensorboard", "wandb": "wandb"}
 """Where each logger writes, inside the folder of the run."""
 
 
 def check_loggers(names: Iterable[str], output: Path | None) -> None:
-    """Check names of loggers, and that the packages behind them are there.
+    """Check that loggers have a folder, and that the packages behind them are there.
 
     Raises:
-        TypeError: If it is one name instead of several.
-        ValueError: If a name is unknown, or there is no folder to write to.
+        ValueError: If there is no folder to write to.
         ImportError: If a package is not installed.
     """
-    if isinstance(names, str):
-        raise TypeError(f"`loggers`: expected names, got the str {names!r}; write [{names!r}]")
     for name in names:
-        if name not in LOGGERS:
-            hint = did_you_mean(name, LOGGERS)
-            raise ValueError(f"`loggers`: expected some of {list(LOGGERS)}, got {name!r}{hint}")
         if name not in FOLDERS:
             continue
         if output is None:
@@ -73,7 +65,9 @@ class FabricLog(Callback):
         self.name, self.folder = name, folder
         self._logger: Logger | None = None
 
-    def on_start(self, trainer: Trainer, potential: Potential, history: Sequence[Row]) -> None:
+    def on_start(
+        self, trainer: TrainingSettings, potential: Potential, history: Sequence[Row]
+    ) -> None:
         """Open the log; steps are epochs."""
         done = int(history[-1]["epoch"]) if history else 0
         self._logger = (
@@ -97,9 +91,9 @@ class FabricLog(Callback):
             self._logger.finalize("success")
 
 
-def _settings(trainer: Trainer, potential: Potential) -> dict[str, Any]:
+def _settings(settings: TrainingSettings, potential: Potential) -> dict[str, Any]:
     names = ("optimizer", "learning_rate", "schedule", "max_epochs", "batch_size", "seed")
-    values = {name: getattr(trainer, name) for name in names}
+    values = {name: getattr(settings, name) for name in names}
     values["parameters"] = sum(p.numel() for p in potential.parameters())
     return {name: "default" if value is None else value for name, value in values.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +18,8 @@ from nnmd_graph.nn.species import species_ids
 from nnmd_graph.progress import track
 from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute_all
 from nnmd_graph.representations.ranges import rounding
+from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.transfer import refit_baseline
-
-if TYPE_CHECKING:
-    from nnmd_graph.training.trainer import Trainer
 
 # Scaling needs the spread of features, not every atom of a large set.
 MAX_ATOMS_FOR_SCALING = 50_000
@@ -122,7 +120,7 @@ def fit_features(
 
 
 def move_baseline(
-    trainer: Trainer,
+    settings: TrainingSettings,
     potential: Potential,
     graphs: Sequence[AtomicGraph],
     train: AtomsDataset,
@@ -131,19 +129,19 @@ def move_baseline(
     """Fit E0 of a trained potential to new data where that is wanted; of new elements always.
 
     Args:
-        trainer: Says whether it is wanted.
+        settings: Say whether it is wanted.
         potential: Its isolated-atom energies are changed.
         graphs: The training set, prepared.
         train: The training set.
         known: Elements whose E0 are known.
     """
-    refit = trainer.refit_baseline
+    refit = settings.refit_baseline
     if refit is None:
-        refit = trainer.init is not None and "baseline" not in trainer.freeze
+        refit = settings.init is not None and "baseline" not in settings.freeze
     new = [z for z in potential.species if z not in known]
     if refit or new:
         elements = None if refit else new
-        given = trainer.isolated_energies
+        given = settings.isolated_energies
         refit_baseline(potential, graphs, train, given=given, elements=elements, new=new)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,18 +20,18 @@ from nnmd_graph.models.checkpoint import (
     save_tensors,
 )
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.transfer import fingerprint_of
 
-if TYPE_CHECKING:
-    from nnmd_graph.training.trainer import Trainer
-
+APART = ("loss", "init", "batch_size", "compile")
+"""Settings that are compared by what they come to; a compiled step does what the plain one does."""
 
 PARTS = ("settings", "precomputed", "potential", "optimizer", "schedule", "average", "progress")
 """What a checkpoint holds."""
 
 
 def settings_of(
-    trainer: Trainer,
+    settings: TrainingSettings,
     potential: Potential,
     batch_size: int,
     train: AtomsDataset,
@@ -38,39 +39,29 @@ def settings_of(
     init: Potential | None = None,
 ) -> dict[str, Any]:
     """Model, data and settings that decide where a run ends: not its length, device or output."""
-    numbers = ("learning_rate", "weight_decay", "gradient_clip", "ema_decay", "seed")
-    given = {name: getattr(trainer, name) for name in numbers}
-    # Numbers of NumPy are no plain values: a checkpoint that holds them would not load.
-    return (
-        {name: None if value is None else float(value) for name, value in given.items()}
-        | {
-            "model": describe(potential.model),
-            "optimizer": trainer.optimizer,
-            "schedule": trainer.schedule,
-            "loss": trainer.loss.weights,
-            "batch_size": int(batch_size),
-            "isolated_energies": {
-                str(element): str(e) for element, e in (trainer.isolated_energies or {}).items()
-            },
-            "train": fingerprint(train),
-            "val": None if val is None else fingerprint(val),
-        }
-        | _transfer_settings(trainer, init)
-    )
-
-
-def _transfer_settings(trainer: Trainer, init: Potential | None) -> dict[str, Any]:
-    """Those that are not the usual ones: checkpoints from before them know none of them."""
-    weights = trainer.loss.element_weights
-    settings: dict[str, Any] = {
+    kept = {name: _plain(value) for name, value in settings.kept().items() if name not in APART}
+    loss = settings.loss
+    kept["freeze"] = sorted(set(settings.freeze))
+    # E0 stand as text in the checkpoints of all versions.
+    kept["isolated_energies"] = {z: str(e0) for z, e0 in (kept["isolated_energies"] or {}).items()}
+    return kept | {
+        "model": describe(potential.model),
+        "loss": loss.weights,
+        "element_weights": loss.element_weights,
+        "energy_start": loss.energy_start if loss.grows else None,
+        "batch_size": int(batch_size),
         "init": None if init is None else fingerprint_of(init),
-        "freeze": sorted(set(trainer.freeze)),
-        "learning_rates": {part: float(x) for part, x in trainer.learning_rates.items()},
-        "refit_baseline": trainer.refit_baseline,
-        "element_weights": weights,
-        "energy_start": trainer.loss.energy_start if trainer.loss.grows else None,
+        "train": fingerprint(train),
+        "val": None if val is None else fingerprint(val),
     }
-    return {name: value for name, value in settings.items() if value not in (None, [], {})}
+
+
+def _plain(value: Any) -> Any:
+    """Values that are equal for one meaning: every number is a float, every name a string."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_number else value
 
 
 def fingerprint(dataset: AtomsDataset) -> str:
@@ -121,10 +112,16 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | No
         )
     found = state["settings"]
     names = [*settings, *(name for name in found if name not in settings)]
-    different = [name for name in names if found.get(name) != settings.get(name)]
+    different = [name for name in names if _given(found, name) != _given(settings, name)]
     if different:
         raise ValueError(
             f"`resume` needs the model, data and settings of the checkpoint {str(path)!r}, got "
             f"other values of {different}; use them again, or {advice}"
         )
     return state
+
+
+def _given(settings: dict[str, Any], name: str) -> Any:
+    """A setting; what is empty is left out of checkpoints of some versions."""
+    value = settings.get(name)
+    return None if value in ([], {}) else value

@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -40,12 +40,10 @@ from nnmd_graph.training.preparation import (
 )
 from nnmd_graph.training.resume import read_checkpoint, settings_of, write_checkpoint
 from nnmd_graph.training.run_folder import BEST, LAST, MODEL, RunFolder, check_whole
+from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.start import meet_new_data
 from nnmd_graph.training.task import check_finite, check_finite_weights, train_epoch, validate
 from nnmd_graph.training.transfer import frozen_parameters, rate_factors, start_from
-
-if TYPE_CHECKING:
-    from nnmd_graph.training.trainer import Trainer
 
 
 @dataclass
@@ -64,7 +62,7 @@ class Run:
     """Everything that lives from the first epoch to the last.
 
     Args:
-        trainer: Its settings.
+        settings: Those of the training; callbacks get this object.
         potential: Trained in place.
         train: Training set.
         val: Validation set or None.
@@ -77,7 +75,7 @@ class Run:
 
     def __init__(
         self,
-        trainer: Trainer,
+        settings: TrainingSettings,
         potential: Potential,
         train: AtomsDataset,
         val: AtomsDataset | None,
@@ -85,45 +83,46 @@ class Run:
         init: Potential | None = None,
         resume: bool = False,
     ) -> None:
-        self.trainer = trainer
+        self.settings = settings
         self.potential = potential
-        self.batch_size = trainer.batch_size or choose_batch_size(train)
+        self.batch_size = settings.batch_size or choose_batch_size(train)
         # Before hours of work, and before anything is changed.
-        self._settings, checkpoint = {}, None
-        if trainer.output is not None:
-            self._settings = settings_of(trainer, potential, self.batch_size, train, val, init)
+        self.output = settings.folder
+        self._kept, checkpoint = {}, None
+        if self.output is not None:
+            self._kept = settings_of(settings, potential, self.batch_size, train, val, init)
             if resume:
-                check_whole(trainer.output)
-                checkpoint = read_checkpoint(trainer.output / LAST, self._settings)
+                check_whole(self.output)
+                checkpoint = read_checkpoint(self.output / LAST, self._kept)
         if init is not None and checkpoint is None:
             start_from(potential, init)
         weights = None if checkpoint is None else checkpoint.get("element_weights")
-        self.loss = trainer.loss.for_training(train, weights)
-        self._frozen = frozen_parameters(potential, trainer.freeze)
+        self.loss = settings.loss.for_training(train, weights)
+        self._frozen = frozen_parameters(potential, settings.freeze)
         for name, parameter in potential.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and name not in self._frozen)
-        device = find_device(trainer.device)
+        device = find_device(settings.device)
         devices: Any = 1 if device.index is None else [device.index]
         self.fabric = Fabric(accelerator=device.type, devices=devices)
         potential.to(self.fabric.device)
-        self.precomputed = trainer.precompute
+        self.precomputed = settings.precompute
         if self.precomputed is None and checkpoint is not None:
             # What memory is free now must not change the rounding of the sums.
             self.precomputed = checkpoint["precomputed"]
         known = potential.species if init is None else init.species
         self._prepare(train, val, fit=checkpoint is None, known=known)
         optimizer = make_optimizer(
-            trainer.optimizer,
+            settings.optimizer,
             potential,
-            trainer.learning_rate,
-            trainer.weight_decay,
-            rate_factors(potential, trainer.learning_rates),
+            settings.learning_rate,
+            settings.weight_decay,
+            rate_factors(potential, settings.learning_rates),
         )
         self.module, self.optimizer = self.fabric.setup(potential, optimizer)
-        self.schedule = Schedule(trainer.schedule, optimizer, trainer.max_epochs)
+        self.schedule = Schedule(settings.schedule, optimizer, settings.max_epochs)
         self.average: AveragedModel | None = None
-        if trainer.ema_decay > 0.0 and trainer.optimizer != "lbfgs":
-            average = running_average(trainer.ema_decay)
+        if settings.ema_decay > 0.0 and settings.optimizer != "lbfgs":
+            average = running_average(settings.ema_decay)
             self.average = AveragedModel(potential, multi_avg_fn=average)
         self.at = Progress(best_state=_weights(potential))
         self._saved_at, self._saved_epoch, self._saved_best = time.monotonic(), -1, 0
@@ -141,24 +140,24 @@ class Run:
         known: tuple[int, ...],
     ) -> None:
         """Graphs and loaders; with ``fit`` baseline and scaling, which a checkpoint has."""
-        trainer, potential = self.trainer, self.potential
-        graphs = list(train.build(trainer.progress))
-        val_graphs = [] if val is None else list(val.build(trainer.progress))
+        settings, potential = self.settings, self.potential
+        graphs = list(train.build(settings.progress))
+        val_graphs = [] if val is None else list(val.build(settings.progress))
         features = should_precompute(potential, graphs + val_graphs, self.precomputed)
         self.precomputed = features
         graphs, val_graphs = (
-            prepare_graphs(potential, part, features=features, progress=trainer.progress)
+            prepare_graphs(potential, part, features=features, progress=settings.progress)
             for part in (graphs, val_graphs)
         )
         if fit and not bool(potential.model.baseline.fitted):
-            if "baseline" not in trainer.freeze:
-                fit_baseline(potential, train, trainer.isolated_energies)
-            fit_features(potential, graphs, trainer.seed, keep=self._frozen)
+            if "baseline" not in settings.freeze:
+                fit_baseline(potential, train, settings.isolated_energies)
+            fit_features(potential, graphs, settings.seed, keep=self._frozen)
         elif fit:
             widen_ranges(potential, graphs)
             self._meet(graphs, train, known)
         self.compiled: CompiledStep | None = None
-        if trainer.compile:
+        if settings.compile:
             graphs, val_graphs = (
                 [with_pairs(graph, potential.species) for graph in part]
                 for part in (graphs, val_graphs)
@@ -167,7 +166,7 @@ class Run:
         self.graphs, self.val_graphs = graphs, val_graphs
         # Loaders draw a number even where nothing is shuffled; not from the global generator.
         self.order = torch.Generator()
-        shuffle = trainer.optimizer != "lbfgs"
+        shuffle = settings.optimizer != "lbfgs"
         self.train_loader = self.fabric.setup_dataloaders(
             DataLoader(graphs, self.batch_size, shuffle=shuffle, generator=self.order)
         )
@@ -177,33 +176,33 @@ class Run:
 
     def _meet(self, graphs: list[AtomicGraph], train: AtomsDataset, known: tuple[int, ...]) -> None:
         """Carry a trained potential over to new data, and say how good a start it is."""
-        trainer = self.trainer
-        errors = meet_new_data(trainer, self.potential, graphs, train, known, self.loss)
-        if trainer.init is not None and (trainer.progress or trainer.output is not None):
+        settings = self.settings
+        errors = meet_new_data(settings, self.potential, graphs, train, known, self.loss)
+        if settings.init is not None and (settings.progress or self.output is not None):
             say(str(errors))
-        if trainer.init is not None:
+        if settings.init is not None:
             errors.warn()
 
     def loop(self, begin: Callable[[], None]) -> None:
-        """Epochs until the end, the limits of the trainer, or Ctrl-C.
+        """Epochs until the end, the limits of the settings, or Ctrl-C.
 
         Args:
             begin: Called when the run takes its folder, which may be an earlier run's.
         """
-        trainer = self.trainer
-        if trainer.output is not None:
+        settings = self.settings
+        if self.output is not None:
             # The start, too: a folder that cannot be written to shows before the work.
             start = None if self._is_resumed else self._state()
-            self.folder = RunFolder(trainer.output, start, begin, self.at.history)
+            self.folder = RunFolder(self.output, start, begin, self.at.history)
             self._saved_epoch = self.at.epoch
         error: BaseException | None = None
-        if trainer.progress and not self._is_finished():
+        if settings.progress and not self._is_finished():
             say(*forecast(self))
-        loggers = make_loggers(trainer.loggers, trainer.output)
-        callbacks = CallbackList([*loggers, *trainer.callbacks])
+        loggers = make_loggers(settings.loggers, self.output)
+        callbacks = CallbackList([*loggers, *settings.callbacks])
         try:
-            callbacks.start(trainer, self.potential, self.at.history)
-            with TrainingProgress(trainer) as progress:
+            callbacks.start(settings, self.potential, self.at.history)
+            with TrainingProgress(settings) as progress:
                 ends = False
                 while not (ends or self._is_finished()):
                     row = self._epoch()
@@ -212,7 +211,7 @@ class Run:
                         self.folder.add(row, self.at.history)
                     progress.show(row)
                     ends = callbacks.epoch(row)
-                    is_due = time.monotonic() - self._saved_at >= trainer.checkpoint_seconds
+                    is_due = time.monotonic() - self._saved_at >= settings.checkpoint_seconds
                     if is_first or ends or is_due:
                         self.save()
             self.save()
@@ -231,15 +230,15 @@ class Run:
         self.potential.load_state_dict(self.at.best_state)
         self.potential.zero_grad()
         self.potential.eval()
-        if self.at.best_epoch and rescale_features(self.potential, self.graphs, self.trainer.seed):
+        if self.at.best_epoch and rescale_features(self.potential, self.graphs, self.settings.seed):
             self.at.best_state, self._saved_best = _weights(self.potential), -1
         self._save_best()
 
     def _epoch(self) -> Row:
-        trainer, at = self.trainer, self.at
+        settings, at = self.settings, self.at
         start = time.monotonic()
         # Order and noise depend on seed and epoch only: a resumed run sees what an unbroken does.
-        seed = trainer.seed * 1_000_003 + at.epoch
+        seed = settings.seed * 1_000_003 + at.epoch
         self.order.manual_seed(seed)
         row: Row = {"learning_rate": self.schedule.learning_rate}
         device = self.fabric.device
@@ -252,7 +251,7 @@ class Run:
                 self.train_loader,
                 self.loss,
                 energy_weight=self._energy_weight(),
-                gradient_clip=largest_gradient(trainer.optimizer, trainer.gradient_clip),
+                gradient_clip=largest_gradient(settings.optimizer, settings.gradient_clip),
                 after_step=self._update_average,
                 compiled=self.compiled,
             )
@@ -276,7 +275,7 @@ class Run:
 
     def _energy_weight(self) -> float | None:
         """Weight of the energy in this epoch; None where it does not follow the learning rate."""
-        if not self.loss.grows or self.trainer.schedule == "constant":
+        if not self.loss.grows or self.settings.schedule == "constant":
             return None
         return self.loss.energy_weight(self.schedule.decay)
 
@@ -286,29 +285,29 @@ class Run:
 
     def _spent(self) -> float:
         """Share of the time limit that is spent."""
-        limit = self.trainer.max_seconds
+        limit = self.settings.max_seconds
         return 0.0 if limit is None else self.at.seconds / limit
 
     def _is_finished(self) -> bool:
-        trainer, at = self.trainer, self.at
-        if at.epoch >= trainer.max_epochs:
+        settings, at = self.settings, self.at
+        if at.epoch >= settings.max_epochs:
             return True
-        if trainer.max_seconds is not None and at.seconds >= trainer.max_seconds:
+        if settings.max_seconds is not None and at.seconds >= settings.max_seconds:
             return True
-        return trainer.patience is not None and at.epoch - at.best_epoch >= trainer.patience
+        return settings.patience is not None and at.epoch - at.best_epoch >= settings.patience
 
     def save(self) -> None:
         """Write checkpoints/last.pt, from which a run goes on, and the best model so far."""
-        if self.trainer.output is None or self._saved_epoch == self.at.epoch:
+        if self.output is None or self._saved_epoch == self.at.epoch:
             return
-        write_checkpoint(self._state(), self.trainer.output / LAST)
+        write_checkpoint(self._state(), self.output / LAST)
         self._saved_at, self._saved_epoch = time.monotonic(), self.at.epoch
         self._save_best()
 
     def _state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
         return {
-            "settings": self._settings,
+            "settings": self._kept,
             "precomputed": self.precomputed,
             "element_weights": self._element_weights(),
             "potential": self.potential.state_dict(),
@@ -324,14 +323,14 @@ class Run:
         return dict(weights) if isinstance(weights, dict) else None
 
     def _save_best(self) -> None:
-        if self.trainer.output is None or self._saved_best == self.at.best_epoch:
+        if self.output is None or self._saved_best == self.at.best_epoch:
             return
         if self.folder is not None and self.folder.waits:  # the folder is still an earlier run's
             return
         best = copy.deepcopy(self.potential)
         best.load_state_dict(self.at.best_state)
-        best.save(self.trainer.output / BEST)
-        best.save(self.trainer.output / MODEL)
+        best.save(self.output / BEST)
+        best.save(self.output / MODEL)
         self._saved_best = self.at.best_epoch
 
     def _load(self, checkpoint: dict[str, Any]) -> None:

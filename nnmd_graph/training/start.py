@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch_geometric.loader import DataLoader
@@ -18,10 +17,8 @@ from nnmd_graph.progress import track
 from nnmd_graph.training.adapting import Scaling, adapt_features, scalings
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.preparation import move_baseline
+from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.task import validate
-
-if TYPE_CHECKING:
-    from nnmd_graph.training.trainer import Trainer
 
 MAX_STRUCTURES = 200
 """As many, evenly spaced, show how good a start is."""
@@ -96,7 +93,7 @@ class StartErrors:
 
 @torch.no_grad()
 def meet_new_data(
-    trainer: Trainer,
+    settings: TrainingSettings,
     potential: Potential,
     graphs: Sequence[AtomicGraph],
     train: AtomsDataset,
@@ -113,7 +110,7 @@ def meet_new_data(
     Where they are far larger, the net begins without what it says of new features (t_0 = 0).
 
     Args:
-        trainer: Says what is wanted.
+        settings: Say what is wanted.
         potential: Changed in place.
         graphs: The training set, prepared.
         train: The training set.
@@ -124,14 +121,14 @@ def meet_new_data(
     baseline, carried = potential.model.baseline, _state(potential)
 
     def fitted() -> dict[str, float]:
-        move_baseline(trainer, potential, graphs, train, known)
+        move_baseline(settings, potential, graphs, train, known)
         return _errors(potential, some, loss)
 
     baseline.scale.zero_()
     alone, own = fitted(), baseline.isolated_energies.clone()
-    found = scalings(potential, graphs, trainer.seed, known=known)
+    found = scalings(potential, graphs, settings.seed, known=known)
     best: tuple[StartErrors, dict[str, torch.Tensor]] | None = None
-    ways = track(_ways(found), "adapting to the new data", enabled=trainer.progress)
+    ways = track(_ways(found), "adapting to the new data", enabled=settings.progress)
     for alike, limit in ways:
         if limit == 0.0 and best is not None and not best[0].is_useless:
             break

@@ -140,7 +140,7 @@ def rate_factors(potential: nn.Module, learning_rates: Mapping[str, float]) -> d
 
 
 # -- start ----------------------------------------------------------------------------------------
-def load_start(init: Potential | Path) -> Potential:
+def load_start(init: Potential | str | Path) -> Potential:
     """The potential to start from; reads it where a file, or the folder of a run, is named."""
     if isinstance(init, Potential):
         return init

@@ -126,7 +126,7 @@ def test_a_model_in_place_of_a_potential(fit: Fit) -> None:
 def test_isolated_energies_that_are_none(
     fit: Fit, tmp_path: Path, given: Any, error: type[Exception]
 ) -> None:
-    with pytest.raises(error, match="given"):
+    with pytest.raises(error, match="`(given|isolated_energies)"):
         fit(isolated_energies=given, output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -248,7 +248,10 @@ def test_a_frozen_baseline_stays(fit: Fit, trained: Potential) -> None:
         ({"freeze": ["readout"]}, "`freeze`: expected something left to train"),
         ({"freeze": ["model"]}, "`freeze`: expected something left to train"),
         ({"learning_rates": {"baseline": 0.1}}, "got 'baseline', whose E0 are fitted"),
-        ({"learning_rates": {"readout": 0.0}}, "expected positive factors"),
+        (
+            {"learning_rates": {"readout": 0.0}},
+            r"`learning_rates\['readout'\]`: expected a number greater",
+        ),
         ({"learning_rates": {"readout": 0.5}, "optimizer": "lbfgs"}, "not for L-BFGS"),
         ({"freeze": ["baseline"], "refit_baseline": True}, "expected False or None where `freeze`"),
     ],
@@ -259,7 +262,7 @@ def test_wrong_parts_are_refused(fit: Fit, settings: dict[str, Any], message: st
 
 
 def test_wrong_kinds_are_refused(fit: Fit) -> None:
-    with pytest.raises(TypeError, match="`freeze`: expected names of parts, got 'readout'"):
+    with pytest.raises(TypeError, match="`freeze`: expected a list of names, got 'readout'"):
         fit(freeze="readout")
     with pytest.raises(TypeError, match=r"`learning_rates\['readout'\]`: expected a number"):
         fit(learning_rates={"readout": "0.1"})

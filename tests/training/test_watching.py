@@ -101,8 +101,8 @@ def test_what_is_neither_file_nor_history_is_refused(history: Any) -> None:
     ("loggers", "error", "message"),
     [
         (["tensorbord"], ValueError, "did you mean 'tensorboard'"),
-        ("csv", TypeError, "`loggers`: expected names"),
-        (["mlflow"], ValueError, "`loggers`: expected some of"),
+        ("csv", TypeError, "`loggers`: expected a list of names"),
+        (["mlflow"], ValueError, r"`loggers\[0\]`: expected one of"),
     ],
 )
 def test_loggers_that_are_unknown(
