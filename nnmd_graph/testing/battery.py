@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import ase
@@ -46,6 +47,20 @@ class Case:
         """Energy, atomic energies, forces and stress of structures, in one batch."""
         batch = Batch.from_data_list([self.graph(atoms) for atoms in structures])
         return {name: value.numpy() for name, value in self.potential(batch).items()}
+
+    @cached_property
+    def out(self) -> Predicted:
+        """What the potential gives for the structure itself, computed once."""
+        out = self.predict(self.atoms)
+        for value in out.values():
+            value.setflags(write=False)
+        return out
+
+    def energies(self, *structures: ase.Atoms) -> NDArray[np.float64]:
+        """Energies alone, of structures in one batch, eV."""
+        batch = Batch.from_data_list([self.graph(atoms) for atoms in structures])
+        out = self.potential(batch, forces=False, stress=False)
+        return np.asarray(out["energy"].detach().numpy())
 
     def isolated_energies(self, numbers: NDArray[Any]) -> float:
         """Sum of the E0 of some elements, eV."""

@@ -33,16 +33,16 @@ class DerivativeTests(BatteryTests):
                 atoms = case.atoms.copy()
                 atoms.positions[n, axis] += sign * step
                 moved.append(atoms)
-            energy = case.predict(*moved)["energy"].reshape(len(case.atoms), 3, 2)
+            energy = case.energies(*moved).reshape(len(case.atoms), 3, 2)
             return -(energy[..., 0] - energy[..., 1]) / (2 * step)
 
-        forces = case.predict(case.atoms)["forces"]
+        forces = case.out["forces"]
         scale = max(np.abs(forces).max(), 1e-2)
         assert np.abs(forces - extrapolated(difference)).max() < 1e-6 * scale
 
     def test_stress_equals_central_differences_by_strain(self, case: Case) -> None:
         if not case.has_volume:
-            assert not case.predict(case.atoms)["stress"].any()
+            assert not case.out["stress"].any()
             return
 
         def difference(step: float) -> NDArray[np.float64]:
@@ -55,10 +55,10 @@ class DerivativeTests(BatteryTests):
                 atoms.set_cell(case.atoms.cell.array @ deformation)
                 atoms.positions = case.atoms.positions @ deformation
                 strained.append(atoms)
-            energy = case.predict(*strained)["energy"].reshape(3, 3, 2)
+            energy = case.energies(*strained).reshape(3, 3, 2)
             return (energy[..., 0] - energy[..., 1]) / (2 * step * case.atoms.cell.volume)
 
-        stress = case.predict(case.atoms)["stress"][0]
+        stress = case.out["stress"][0]
         scale = max(np.abs(stress).max(), 1e-3)
         assert np.abs(stress - extrapolated(difference)).max() < 1e-6 * scale
 

@@ -18,14 +18,14 @@ class SymmetryTests(BatteryTests):
 
     def test_forces_are_not_all_zero(self, case: Case) -> None:
         """Or every other test of this folder would pass for nothing."""
-        out = case.predict(case.atoms)
+        out = case.out
         spread = np.abs(out["forces"]).max() if len(case.atoms) > 1 else np.abs(out["stress"]).max()
         assert spread > self.smallest_force
 
     def test_translation(self, case: Case) -> None:
         moved = case.atoms.copy()
         moved.positions += [1.7, -30.2, 0.4]
-        assert_same(case.predict(moved), case.predict(case.atoms))
+        assert_same(case.predict(moved), case.out)
 
     @pytest.mark.parametrize("determinant", [1, -1], ids=["rotation", "reflection"])
     def test_orthogonal_transformation(self, case: Case, determinant: int) -> None:
@@ -35,7 +35,7 @@ class SymmetryTests(BatteryTests):
         turned = case.atoms.copy()
         turned.set_cell(case.atoms.cell.array @ q)
         turned.positions = case.atoms.positions @ q
-        one, other = case.predict(case.atoms), case.predict(turned)
+        one, other = case.out, case.predict(turned)
         np.testing.assert_allclose(other["energy"], one["energy"], rtol=0, atol=1e-9)
         np.testing.assert_allclose(other["atomic_energy"], one["atomic_energy"], rtol=0, atol=1e-9)
         np.testing.assert_allclose(other["forces"], one["forces"] @ q, rtol=0, atol=1e-9)
@@ -43,7 +43,7 @@ class SymmetryTests(BatteryTests):
 
     def test_permutation(self, case: Case) -> None:
         order = np.random.default_rng(5).permutation(len(case.atoms))
-        one, other = case.predict(case.atoms), case.predict(case.atoms[order])
+        one, other = case.out, case.predict(case.atoms[order])
         for name in ("energy", "stress"):
             np.testing.assert_allclose(other[name], one[name], rtol=0, atol=1e-9)
         for name in ("forces", "atomic_energy"):
@@ -55,12 +55,12 @@ class SymmetryTests(BatteryTests):
             wrapped.wrap()
         unwrapped.positions += lattice_steps(case.atoms, seed=6)
         for other in (wrapped, unwrapped):
-            assert_same(case.predict(other), case.predict(case.atoms))
+            assert_same(case.predict(other), case.out)
 
     def test_supercell(self, case: Case) -> None:
         times = np.where(case.atoms.pbc, (2, 1, 3), 1)
         n = int(times.prod())
-        one, other = case.predict(case.atoms), case.predict(case.atoms.repeat(times.tolist()))
+        one, other = case.out, case.predict(case.atoms.repeat(times.tolist()))
         np.testing.assert_allclose(other["energy"], n * one["energy"], rtol=1e-10)
         np.testing.assert_allclose(other["forces"], np.tile(one["forces"], (n, 1)), atol=1e-9)
         np.testing.assert_allclose(other["stress"], one["stress"], rtol=0, atol=1e-9)
@@ -73,20 +73,20 @@ class SymmetryTests(BatteryTests):
             cell[axis] += (-1) ** n * cell[periodic[n]]
         other = case.atoms.copy()
         other.set_cell(cell)
-        assert_same(case.predict(other), case.predict(case.atoms))
+        assert_same(case.predict(other), case.out)
 
     def test_stress_is_symmetric(self, case: Case) -> None:
-        stress = case.predict(case.atoms)["stress"][0]
+        stress = case.out["stress"][0]
         np.testing.assert_array_equal(stress, stress.T)
         assert case.has_volume or not stress.any()
 
     def test_no_net_force(self, case: Case) -> None:
-        np.testing.assert_allclose(case.predict(case.atoms)["forces"].sum(0), 0.0, atol=1e-10)
+        np.testing.assert_allclose(case.out["forces"].sum(0), 0.0, atol=1e-10)
 
     def test_no_net_torque_on_a_molecule(self, case: Case) -> None:
         if case.atoms.pbc.any():
             return  # images pull, too
-        forces = case.predict(case.atoms)["forces"]
+        forces = case.out["forces"]
         np.testing.assert_allclose(np.cross(case.atoms.positions, forces).sum(0), 0.0, atol=1e-10)
 
 

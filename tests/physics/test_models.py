@@ -1,4 +1,9 @@
-"""The physics battery over every model: a new one joins by a class."""
+"""The physics battery over every model: a new one joins by a class.
+
+Two models run over all structures. The neighbours of an atom come from code that all share, so for
+the others three structures do: one that is periodic in all directions, one in some or none, and
+each structure with several models.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +24,18 @@ from nnmd_graph.representations.polynomial_functions import (
     PolynomialRadial,
     PolynomialWide,
 )
-from nnmd_graph.testing import AseDerivativeTests, Case, PhysicsTests, prepared
+from nnmd_graph.testing import STRUCTURES, AseDerivativeTests, Case, PhysicsTests, prepared
+from nnmd_graph.testing.structures import (
+    crystal,
+    ethanol,
+    left_handed,
+    one_atom,
+    sheet,
+    slab,
+    triclinic,
+    unwrapped,
+    wire,
+)
 
 ADDED = ("B", 92)
 """Between and behind the elements of the structure."""
@@ -48,6 +64,8 @@ class ModelTests(PhysicsTests):
 
 
 class TestBPNNCosine(ModelTests, AseDerivativeTests):
+    structures = STRUCTURES
+
     def make_model(self, species: Sequence[int], cutoff: float) -> EnergyModel:
         functions = [
             G2(eta=0.1),
@@ -60,6 +78,8 @@ class TestBPNNCosine(ModelTests, AseDerivativeTests):
 
 class TestBPNNTanh3(ModelTests):
     """Every function with every parameter, and an element that the structure lacks."""
+
+    structures = (triclinic, wire, ethanol)
 
     def make_model(self, species: Sequence[int], cutoff: float) -> EnergyModel:
         functions = [
@@ -79,12 +99,16 @@ class TestBPNNTanh3(ModelTests):
 class TestBPNNAuto(ModelTests):
     """The default set, smaller; where there are many neighbours it does without triplets."""
 
+    structures = (unwrapped, slab, ethanol)
+
     def make_model(self, species: Sequence[int], cutoff: float) -> EnergyModel:
         acsf = ACSF.auto(species, cutoff, num_radial=5, num_angular=2, zeta=(1.0, 2.0, 4.0))
         return BPNN(acsf, (10,), "silu")
 
 
 class TestBPNNEmbedded(ModelTests):
+    structures = (triclinic, sheet, one_atom)
+
     def make_model(self, species: Sequence[int], cutoff: float) -> EnergyModel:
         functions = [
             G2(eta=0.5, r_s=1.0),
@@ -97,6 +121,8 @@ class TestBPNNEmbedded(ModelTests):
 class TestBPNNShared(ModelTests):
     """One net for all elements, functions combined, and an element that the structure lacks."""
 
+    structures = (left_handed, slab, ethanol)
+
     def make_model(self, species: Sequence[int], cutoff: float) -> EnergyModel:
         functions = [
             G2(eta=0.5, r_s=1.0),
@@ -108,6 +134,8 @@ class TestBPNNShared(ModelTests):
 
 
 class TestBPNNEveryKind(ModelTests):
+    structures = (triclinic, slab, crystal)
+
     def make_model(self, species: Sequence[int], cutoff: float) -> EnergyModel:
         functions = [
             G2(eta=0.4, r_s=0.5, weighted=True),
@@ -139,28 +167,34 @@ class ConvolutionTests(ModelTests):
 
 
 class TestSchNet(ConvolutionTests):
+    structures = (triclinic, wire, crystal)
     conv, scale, options = "schnet", 4.0, {"radial": "gaussian"}
 
 
 class TestCGCNN(ConvolutionTests):
+    structures = (unwrapped, slab, one_atom)
     conv = "cgcnn"
 
 
 class TestPaiNN(ConvolutionTests, AseDerivativeTests):
+    structures = STRUCTURES
     conv = "painn"
 
 
 class TestTensorNet(ConvolutionTests):
+    structures = (triclinic, wire, ethanol)
     conv = "tensornet"
 
 
 class TestGAT(ConvolutionTests):
+    structures = (triclinic, sheet, one_atom)
     conv, scale, options = "gat", 10.0, {"conv_options": {"heads": 2}, "readout": "element"}
 
 
 class TestConvolutionOfPyG(ConvolutionTests):
     """As it is, one that divides by sums over neighbours."""
 
+    structures = (left_handed, slab, ethanol)
     conv, scale = "torch_geometric.nn.TransformerConv", 10.0
     options: ClassVar[dict[str, Any]] = {"conv_options": {"heads": 2, "concat": False}}
 
@@ -168,6 +202,7 @@ class TestConvolutionOfPyG(ConvolutionTests):
 class TestStacked(ConvolutionTests):
     """Vectors on top of symmetry functions that reach less far, one net per element."""
 
+    structures = (triclinic, sheet, ethanol)
     conv = "painn"
 
     def make_model(self, species: Sequence[int], cutoff: float) -> EnergyModel:
