@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from nnmd_graph.training.callbacks import Callback
     from nnmd_graph.training.loss import EnergyForcesLoss
+    from nnmd_graph.training.steps.step import Step
     from nnmd_graph.training.trainer import Trainer
     from nnmd_graph.versions import __version__ as __version__
     from nnmd_graph.workflow.comparison import compare
@@ -72,6 +73,7 @@ __all__ = [
     "PolynomialRadial",
     "PolynomialWide",
     "Potential",
+    "Step",
     "SymmetryFunction",
     "Trainer",
     "compare",

@@ -32,9 +32,10 @@ SMOOTH_ACTIVATIONS = (
 TERMS = ("energy", "forces", "stress")
 """Terms of the loss."""
 LOSS_WEIGHTS = {"energy": 100.0, "forces": 1.0, "stress": 0.0}
-OPTIMIZERS = ("adam", "adamw", "lbfgs")
 SCHEDULES = ("cosine", "exponential", "plateau", "constant")
 DEFAULT_LEARNING_RATE = {"adam": 5e-3, "adamw": 5e-3, "lbfgs": 1.0}
+OPTIMIZERS = tuple(DEFAULT_LEARNING_RATE)
+OPTIMIZERS_IN_WORDS = "adamw, adam or lbfgs (full batch)"
 BALANCED = "balanced"
 """Weights of the elements with which every one of them counts the same."""
 LOGGERS = ("csv", "tensorboard", "wandb")

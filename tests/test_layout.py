@@ -1,6 +1,7 @@
 """The house stays in order: each folder imports only from those above it, and files stay short."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,22 @@ def test_every_file_imports_only_from_above() -> None:
     assert not unknown, "add the room to the order in DESIGN and here"
     wrong = {path: violations(path, path.read_text(encoding="utf-8")) for path in paths}
     assert not {path: found for path, found in wrong.items() if found}
+
+
+def test_no_module_of_the_training_imports_itself_by_way_of_others() -> None:
+    """Imports for type checkers count, too."""
+    names = {".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts): p for p in FILES}
+    graph = {
+        name: {
+            known
+            for found in imported_modules(path, path.read_text(encoding="utf-8"))
+            if (known := found if found in names else found.rpartition(".")[0]) in names
+        }
+        - {name}
+        for name, path in names.items()
+        if name.startswith("nnmd_graph.training.") and path.name != "__init__.py"
+    }
+    assert list(TopologicalSorter(graph).static_order())
 
 
 def test_every_file_is_short() -> None:

@@ -13,11 +13,12 @@ from nnmd_graph.graph.labels import check_range
 from nnmd_graph.models.model_file import model_file
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.callbacks import Callback
-from nnmd_graph.training.compiled import check_compilable
 from nnmd_graph.training.costs import check_costs
 from nnmd_graph.training.loggers import check_loggers
 from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.settings import TrainingSettings
+from nnmd_graph.training.steps.compiled import check_compilable
+from nnmd_graph.training.steps.named import find_step
 
 
 def check_settings(settings: TrainingSettings) -> None:
@@ -33,16 +34,7 @@ def check_settings(settings: TrainingSettings) -> None:
             f"`loss`: expected an EnergyForcesLoss, got {type(settings.loss).__name__}; "
             "write EnergyForcesLoss(energy=100.0, forces=1.0)"
         )
-    if settings.optimizer == "lbfgs" and (settings.gradient_clip or settings.weight_decay):
-        raise ValueError(
-            "`gradient_clip` and `weight_decay` are not for L-BFGS, got "
-            f"{settings.gradient_clip} and {settings.weight_decay}; leave them out"
-        )
-    if settings.learning_rates and settings.optimizer == "lbfgs":
-        raise ValueError(
-            f"`learning_rates` are not for L-BFGS, got {settings.learning_rates}; leave them out, "
-            "or freeze parts"
-        )
+    find_step(settings.optimizer).check(settings)
     _check_start(settings.init)
     _check_callbacks(settings.callbacks)
     check_loggers(settings.loggers, settings.folder)
@@ -128,4 +120,4 @@ def check_data(
         )
     check_costs(settings, potential, train)
     if settings.compile:
-        check_compilable(potential, settings.loss, settings.optimizer)
+        check_compilable(potential, settings.loss, find_step(settings.optimizer))

@@ -12,6 +12,7 @@ from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from nnmd_graph.training.callbacks import Callback, Row
+from nnmd_graph.training.steps.step import name_of
 
 if TYPE_CHECKING:
     from nnmd_graph.models.potential import Potential
@@ -94,6 +95,7 @@ class FabricLog(Callback):
 def _settings(settings: TrainingSettings, potential: Potential) -> dict[str, Any]:
     names = ("optimizer", "learning_rate", "schedule", "max_epochs", "batch_size", "seed")
     values = {name: getattr(settings, name) for name in names}
+    values["optimizer"] = name_of(settings.optimizer)
     values["parameters"] = sum(p.numel() for p in potential.parameters())
     return {name: "default" if value is None else value for name, value in values.items()}
 

@@ -49,14 +49,15 @@ class OneOf:
         self.names = list(names)
 
     def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_after_validator_function(self._check, handler(kind))
+        return no_info_after_validator_function(self.check, handler(kind))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return handler(schema) | {"enum": self.names}
 
-    def _check(self, value: str) -> str:
+    def check(self, value: str) -> str:
+        """Refuse a name that is not in the list."""
         if value not in self.names:
             hint = did_you_mean(value, self.names)
             raise ValueError(f"expected one of {self.names}, got {value!r}{hint}")

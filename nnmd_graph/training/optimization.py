@@ -1,59 +1,14 @@
-"""Optimisers and learning-rate schedules by name."""
+"""The average of the weights, and learning-rate schedules by name."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-
-from nnmd_graph.choices import DEFAULT_LEARNING_RATE
-
-
-def make_optimizer(
-    name: str,
-    module: nn.Module,
-    learning_rate: float | None,
-    weight_decay: float,
-    factors: Mapping[str, float] | None = None,
-) -> torch.optim.Optimizer:
-    """Optimiser over the trainable parameters of a module.
-
-    Args:
-        name: ``"adam"``, ``"adamw"`` or ``"lbfgs"``.
-        module: Its parameters are trained.
-        learning_rate: None takes 5e-3 (Adam, AdamW) or 1 (L-BFGS, with a line search).
-        weight_decay: Decoupled (AdamW) or L2 (Adam); L-BFGS has none.
-        factors: Factors on the learning rate by name of the parameter, not for L-BFGS; the others
-            have 1. Parameters with one factor are a group.
-    """
-    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    parameters = list(trained.values())
-    lr = DEFAULT_LEARNING_RATE[name] if learning_rate is None else learning_rate
-    if name == "lbfgs":
-        return torch.optim.LBFGS(
-            parameters, lr=lr, max_iter=20, history_size=50, line_search_fn="strong_wolfe"
-        )
-    kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-    if not factors:
-        return kind(parameters, lr=lr, weight_decay=weight_decay, fused=True)
-    groups: dict[float, list[Tensor]] = {}
-    for parameter, p in trained.items():
-        groups.setdefault(factors.get(parameter, 1.0), []).append(p)
-    # The full rate first, which the log shows; it may have no parameters.
-    ordered = [{"params": groups.pop(1.0, []), "lr": lr}]
-    ordered += [{"params": p, "lr": factor * lr} for factor, p in groups.items()]
-    return kind(ordered, lr=lr, weight_decay=weight_decay, fused=True)
-
-
-def largest_gradient(name: str, gradient_clip: float | None) -> float | None:
-    """Norm that gradients are clipped to: 1 unless something else is wanted, None for any."""
-    if gradient_clip is None:
-        return None if name == "lbfgs" else 1.0
-    return gradient_clip or None
 
 
 def running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:

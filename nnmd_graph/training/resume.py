@@ -21,6 +21,7 @@ from nnmd_graph.models.checkpoint import (
 )
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.settings import TrainingSettings
+from nnmd_graph.training.steps.step import name_of
 from nnmd_graph.training.transfer import fingerprint_of
 
 APART = ("loss", "init", "batch_size", "compile")
@@ -41,6 +42,7 @@ def settings_of(
     """Model, data and settings that decide where a run ends: not its length, device or output."""
     kept = {name: _plain(value) for name, value in settings.kept().items() if name not in APART}
     loss = settings.loss
+    kept["optimizer"] = name_of(settings.optimizer)
     kept["freeze"] = sorted(set(settings.freeze))
     # E0 stand as text in the checkpoints of all versions.
     kept["isolated_energies"] = {z: str(e0) for z, e0 in (kept["isolated_energies"] or {}).items()}

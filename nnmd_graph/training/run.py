@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch.optim.swa_utils import AveragedModel
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data.dataset import AtomsDataset
@@ -21,15 +20,9 @@ from nnmd_graph.models.potential import Potential
 from nnmd_graph.progress import say
 from nnmd_graph.training.adapting import rescale_features
 from nnmd_graph.training.callbacks import CallbackList, Row, TrainingProgress
-from nnmd_graph.training.compiled import CompiledStep
 from nnmd_graph.training.forecast import forecast
 from nnmd_graph.training.loggers import make_loggers
-from nnmd_graph.training.optimization import (
-    Schedule,
-    largest_gradient,
-    make_optimizer,
-    running_average,
-)
+from nnmd_graph.training.optimization import Schedule
 from nnmd_graph.training.preparation import (
     choose_batch_size,
     fit_baseline,
@@ -42,8 +35,10 @@ from nnmd_graph.training.resume import read_checkpoint, settings_of, write_check
 from nnmd_graph.training.run_folder import BEST, LAST, MODEL, RunFolder, check_whole
 from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.start import meet_new_data
-from nnmd_graph.training.task import check_finite, check_finite_weights, train_epoch, validate
-from nnmd_graph.training.transfer import frozen_parameters, rate_factors, start_from
+from nnmd_graph.training.steps.compiled import CompiledGradients
+from nnmd_graph.training.steps.named import find_step
+from nnmd_graph.training.task import check_finite, check_finite_weights, validate
+from nnmd_graph.training.transfer import frozen_parameters, start_from
 
 
 @dataclass
@@ -109,21 +104,11 @@ class Run:
         if self.precomputed is None and checkpoint is not None:
             # What memory is free now must not change the rounding of the sums.
             self.precomputed = checkpoint["precomputed"]
+        self.step = find_step(settings.optimizer)
         known = potential.species if init is None else init.species
         self._prepare(train, val, fit=checkpoint is None, known=known)
-        optimizer = make_optimizer(
-            settings.optimizer,
-            potential,
-            settings.learning_rate,
-            settings.weight_decay,
-            rate_factors(potential, settings.learning_rates),
-        )
-        self.module, self.optimizer = self.fabric.setup(potential, optimizer)
+        optimizer = self.step.start(potential, self.loss, settings, self.fabric, self.compiled)
         self.schedule = Schedule(settings.schedule, optimizer, settings.max_epochs)
-        self.average: AveragedModel | None = None
-        if settings.ema_decay > 0.0 and settings.optimizer != "lbfgs":
-            average = running_average(settings.ema_decay)
-            self.average = AveragedModel(potential, multi_avg_fn=average)
         self.at = Progress(best_state=_weights(potential))
         self._saved_at, self._saved_epoch, self._saved_best = time.monotonic(), -1, 0
         self.folder: RunFolder | None = None
@@ -156,19 +141,20 @@ class Run:
         elif fit:
             widen_ranges(potential, graphs)
             self._meet(graphs, train, known)
-        self.compiled: CompiledStep | None = None
+        self.compiled: CompiledGradients | None = None
         if settings.compile:
             graphs, val_graphs = (
                 [with_pairs(graph, potential.species) for graph in part]
                 for part in (graphs, val_graphs)
             )
-            self.compiled = CompiledStep(potential, self.loss, graphs, self.batch_size)
+            self.compiled = CompiledGradients(potential, self.loss, graphs, self.batch_size)
         self.graphs, self.val_graphs = graphs, val_graphs
         # Loaders draw a number even where nothing is shuffled; not from the global generator.
         self.order = torch.Generator()
-        shuffle = settings.optimizer != "lbfgs"
         self.train_loader = self.fabric.setup_dataloaders(
-            DataLoader(graphs, self.batch_size, shuffle=shuffle, generator=self.order)
+            DataLoader(
+                graphs, self.batch_size, shuffle=not self.step.full_batch, generator=self.order
+            )
         )
         self.val_loader: DataLoader | None = None
         if val_graphs:
@@ -197,7 +183,8 @@ class Run:
             self._saved_epoch = self.at.epoch
         error: BaseException | None = None
         if settings.progress and not self._is_finished():
-            say(*forecast(self))
+            graphs, epochs = (self.graphs, self.val_graphs), settings.max_epochs - self.at.epoch
+            say(*forecast(settings, self.step, *graphs, self.batch_size, epochs))
         loggers = make_loggers(settings.loggers, self.output)
         callbacks = CallbackList([*loggers, *settings.callbacks])
         try:
@@ -244,18 +231,10 @@ class Run:
         device = self.fabric.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            row["train_loss"] = train_epoch(
-                self.fabric,
-                self.module,
-                self.optimizer,
-                self.train_loader,
-                self.loss,
-                energy_weight=self._energy_weight(),
-                gradient_clip=largest_gradient(settings.optimizer, settings.gradient_clip),
-                after_step=self._update_average,
-                compiled=self.compiled,
-            )
-        judged: Any = self.potential if self.average is None else self.average.module
+            self.step.module.train()
+            row["train_loss"] = self.step.epoch(self.train_loader, self._energy_weight())
+        average = self.step.average
+        judged: Any = self.potential if average is None else average.module
         loss = row["train_loss"]
         if self.val_loader is not None:
             errors = validate(judged, self.val_loader, self.loss)
@@ -278,10 +257,6 @@ class Run:
         if not self.loss.grows or self.settings.schedule == "constant":
             return None
         return self.loss.energy_weight(self.schedule.decay)
-
-    def _update_average(self) -> None:
-        if self.average is not None:
-            self.average.update_parameters(self.potential)
 
     def _spent(self) -> float:
         """Share of the time limit that is spent."""
@@ -311,9 +286,9 @@ class Run:
             "precomputed": self.precomputed,
             "element_weights": self._element_weights(),
             "potential": self.potential.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.step.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
+            "average": None if self.step.average is None else self.step.average.state_dict(),
             "progress": vars(self.at),
         }
 
@@ -337,10 +312,10 @@ class Run:
         self.at = Progress(**checkpoint["progress"])
         self._saved_epoch = self.at.epoch
         self.potential.load_state_dict(checkpoint["potential"])
-        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.step.load_state_dict(checkpoint["optimizer"])
         self.schedule.load_state_dict(checkpoint["schedule"], self.at.epoch, self._spent())
-        if self.average is not None:
-            self.average.load_state_dict(checkpoint["average"])
+        if self.step.average is not None:
+            self.step.average.load_state_dict(checkpoint["average"])
 
 
 def _weights(potential: torch.nn.Module) -> dict[str, torch.Tensor]:

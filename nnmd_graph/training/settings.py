@@ -24,7 +24,13 @@ from pydantic import (
     model_validator,
 )
 
-from nnmd_graph.choices import DEFAULT_LEARNING_RATE, LOGGERS, OPTIMIZERS, SCHEDULES
+from nnmd_graph.choices import (
+    DEFAULT_LEARNING_RATE,
+    LOGGERS,
+    OPTIMIZERS,
+    OPTIMIZERS_IN_WORDS,
+    SCHEDULES,
+)
 from nnmd_graph.training.config_errors import argument_error
 from nnmd_graph.training.model_config import OneOf, Section
 
@@ -57,6 +63,10 @@ def _path(value: Any) -> Any:
     return Path(value) if isinstance(value, str) else value
 
 
+def _optimizer(value: Any) -> Any:
+    return OneOf(OPTIMIZERS).check(value) if isinstance(value, str) else value
+
+
 def _loss(value: Any) -> Any:
     if value is not None:
         return value
@@ -73,7 +83,7 @@ class TrainingConfig(Section):
     """Arguments of `Trainer`."""
 
     optimizer: Annotated[str, OneOf(OPTIMIZERS)] = Field(
-        default="adamw", description="adamw, adam or lbfgs (full batch)"
+        default="adamw", description=OPTIMIZERS_IN_WORDS
     )
     learning_rate: float | None = Field(
         default=None,
@@ -99,7 +109,9 @@ class TrainingConfig(Section):
     # Without clipping Adam is thrown back every few epochs (rMD17 ethanol, epoch 40 of 60: force
     # MAE 57 meV/Å, with it 37).
     gradient_clip: float | None = Field(
-        default=None, ge=0, description="largest gradient norm; 0: any; null: 1, with lbfgs any"
+        default=None,
+        ge=0,
+        description="largest gradient norm; 0: any; null: 1, in full batches any",
     )
     ema_decay: float = Field(
         default=0.99,
@@ -177,6 +189,12 @@ class TrainingSettings(TransferSettings, TrainingConfig):
 
     model_config = ConfigDict(strict=True)
 
+    optimizer: Annotated[Any, BeforeValidator(_optimizer)] = Field(
+        default=TrainingConfig.model_fields["optimizer"].default,
+        description=f"{OPTIMIZERS_IN_WORDS}; or a class of optimisers such as torch.optim.RAdam, a "
+        "function that makes one of parameters, or a :class:`nnmd_graph.training.steps.step.Step`; "
+        "its own learning rate, where `learning_rate` is null",
+    )
     loss: Annotated[EnergyForcesLoss, BeforeValidator(_loss)] = Field(
         default=None, validate_default=True, description="loss function; null: EnergyForcesLoss()"
     )

@@ -1,11 +1,10 @@
-"""One epoch of training and one of validation: the physics part of the loop."""
+"""What every pass over a data set is checked for, and the one of validation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
-from lightning_fabric import Fabric
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.errors import MessageError
@@ -18,81 +17,6 @@ from nnmd_graph.training.metrics import RunningErrors
 
 class DivergedError(MessageError):
     """The loss became NaN or infinite."""
-
-
-def train_epoch(
-    fabric: Fabric,
-    module: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loader: DataLoader,
-    loss: EnergyForcesLoss,
-    *,
-    energy_weight: float | None = None,
-    gradient_clip: float | None = None,
-    after_step: Callable[[], None] | None = None,
-    compiled: Callable[[AtomicGraph, float | None], torch.Tensor] | None = None,
-) -> float:
-    """One pass over the training set; returns its mean loss.
-
-    Steps descend with ``energy_weight``, where it is given; the loss has its own weights. A
-    compiled step, where there is one, sets the gradients.
-    """
-    module.train()
-    if isinstance(optimizer, torch.optim.LBFGS):
-        return _full_batch_step(fabric, module, optimizer, loader, loss)
-    total, batches = 0.0, 0
-    for batch in every(loader):
-        optimizer.zero_grad()
-        if compiled is None:
-            out = module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
-            descended, value = loss.of_step(out, batch, energy_weight)
-            check_finite(value)
-            fabric.backward(descended)
-        else:
-            value = compiled(batch, energy_weight)
-            check_finite(value)
-        if gradient_clip is not None:
-            norm = fabric.clip_gradients(
-                module, optimizer, max_norm=gradient_clip, error_if_nonfinite=False
-            )
-            check_finite(torch.as_tensor(norm))
-        optimizer.step()
-        if after_step is not None:
-            after_step()
-        total, batches = total + float(value.detach()), batches + 1
-    return total / batches
-
-
-def _full_batch_step(
-    fabric: Fabric,
-    module: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loader: DataLoader,
-    loss: EnergyForcesLoss,
-) -> float:
-    """L-BFGS: the loss of the whole set and its gradient, summed over batches."""
-    counts: dict[str, torch.Tensor] = {}
-    for batch in every(loader):
-        for term in loss.weights:
-            if loss.wants(term) and term in batch:
-                present, weight = torch.isfinite(batch[term]), loss.weight_of(term, batch)
-                count = present.sum() if weight is None else (weight * present).sum()
-                counts[term] = counts.get(term, torch.zeros_like(count)) + count
-
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        total = torch.zeros(())
-        for batch in every(loader):
-            out = module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
-            sums = loss.squares(out, batch)
-            value = loss.total({t: (square, counts[t]) for t, (square, _) in sums.items()})
-            check_finite(value)
-            fabric.backward(value)
-            total = total + value.detach().cpu()
-        return total
-
-    # mypy: torch declares the closure to return a float; L-BFGS takes a tensor.
-    return float(optimizer.step(closure))  # type: ignore[arg-type]
 
 
 def validate(potential: Potential, loader: DataLoader, loss: EnergyForcesLoss) -> RunningErrors:

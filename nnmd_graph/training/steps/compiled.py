@@ -19,32 +19,33 @@ from nnmd_graph.models.compiled import compile_traced, why_not_compilable
 from nnmd_graph.models.padding import Padding
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.steps.step import Step
 
 ENERGY_WEIGHT = "energy_weight"
 
-Step = Callable[[list[Tensor], dict[str, Tensor]], list[Tensor]]
+Compiled = Callable[[list[Tensor], dict[str, Tensor]], list[Tensor]]
 
 
-def check_compilable(potential: Potential, loss: EnergyForcesLoss, optimizer: str) -> None:
+def check_compilable(potential: Potential, loss: EnergyForcesLoss, step: Step) -> None:
     """Refuse what has no compiled training step.
 
     Raises:
         ValueError: If the model is no plain graph convolution network with a shared readout, or
-            stress is trained on, or the optimiser is L-BFGS.
+            stress is trained on, or the optimiser takes no gradients of batches.
     """
     reason = why_not_compilable(potential)
     if reason is None and loss.wants("stress"):
         reason = "a loss with stress"
-    if reason is None and optimizer == "lbfgs":
-        reason = "the optimiser lbfgs"
+    if reason is None and "compile" in step.unused:
+        reason = f"the optimiser {step}"
     if reason is not None:
         raise ValueError(
-            "`compile` needs graph convolutions (GCNN) with a shared readout, trained by adam or "
-            f"adamw on energies and forces, got {reason}; leave it out"
+            "`compile` needs graph convolutions (GCNN) with a shared readout, trained by steps of "
+            f"batches on energies and forces, got {reason}; leave it out"
         )
 
 
-class CompiledStep:
+class CompiledGradients:
     """Sets gradients as ``loss.backward()`` does, with everything compiled into one function.
 
     The first call compiles, some tens of seconds, and checks loss and gradients against the plain
@@ -70,7 +71,7 @@ class CompiledStep:
         self.potential, self.loss = potential, loss
         self.names = [n for n, p in potential.named_parameters() if p.requires_grad]
         self.padding = Padding(potential.species, potential.cutoff, graphs, batch_size)
-        self._step: Step | None = None
+        self._step: Compiled | None = None
 
     def __call__(self, batch: AtomicGraph, energy: float | None = None) -> Tensor:
         """Loss of a batch; the gradients of all parameters are set, not added to.
@@ -116,7 +117,7 @@ class CompiledStep:
             torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)
         ]
 
-    def _build(self, weights: list[Tensor], fields: dict[str, Tensor]) -> Step:
+    def _build(self, weights: list[Tensor], fields: dict[str, Tensor]) -> Compiled:
         return compile_traced(
             self.plain, (weights, fields), "the training step", self.potential.dtype
         )

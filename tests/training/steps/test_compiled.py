@@ -13,9 +13,14 @@ from nnmd_graph.data import AtomsDataset
 from nnmd_graph.models import GCNN, Potential
 from nnmd_graph.models.padding import with_pairs
 from nnmd_graph.training import EnergyForcesLoss, Trainer
-from nnmd_graph.training.compiled import ENERGY_WEIGHT, CompiledStep, check_compilable
+from nnmd_graph.training.steps.compiled import (
+    ENERGY_WEIGHT,
+    CompiledGradients,
+    check_compilable,
+)
+from nnmd_graph.training.steps.named import find_step
 
-from .conftest import CUTOFF, copper, dataset, potential
+from ..conftest import CUTOFF, copper, dataset, potential
 
 HAS_COMPILER = any(map(shutil.which, ("c++", "g++", "clang++")))
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="needs a C++ compiler")
@@ -36,7 +41,7 @@ def weighted(num_frames: int) -> AtomsDataset:
 def step_and_batch(model: Potential, data: AtomsDataset, loss: EnergyForcesLoss) -> Any:
     graphs = [with_pairs(model.cast(graph), model.species) for graph in data]
     loss = loss.for_training(data)
-    step = CompiledStep(model, loss, graphs, 3)
+    step = CompiledGradients(model, loss, graphs, 3)
     return step, Batch.from_data_list(graphs[:2]), loss
 
 
@@ -104,10 +109,10 @@ def test_without_a_compiler_the_plain_step_stays(
         (lambda: potential(), EnergyForcesLoss(), "adamw", "the representation ACSF"),
         (lambda: network(readout="element"), EnergyForcesLoss(), "adamw", "the readout Element"),
         (network, EnergyForcesLoss(stress=1.0), "adamw", "a loss with stress"),
-        (network, EnergyForcesLoss(), "lbfgs", "the optimiser lbfgs"),
+        (network, EnergyForcesLoss(), "lbfgs", "the optimiser L-BFGS"),
     ],
     ids=["acsf", "readout", "stress", "lbfgs"],
 )
 def test_what_is_not_compiled(model: Any, loss: Any, optimizer: str, named: str) -> None:
     with pytest.raises(ValueError, match=f"`compile` needs graph convolutions.*{named}"):
-        check_compilable(model(), loss, optimizer)
+        check_compilable(model(), loss, find_step(optimizer))
