@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nnmd_graph.data.dataset import AtomsDataset
 
 TABLES = {"energy": "atoms.info", "forces": "atoms.arrays", "stress": "atoms.info"}
+_SHORT = {"energy": ("e", "etot", "e_tot", "e_total", "toten", "u0")}
+"""Whole names that mean a label, in lower case."""
+
 _PLAIN_ARRAYS = {"numbers", "positions"}
 
 
@@ -137,7 +140,9 @@ def _similar(frames: Sequence[ase.Atoms], label: str, keys: Mapping[str, Key]) -
 
 def _is_like(name: str, value: Any, label: str) -> bool:
     words = {"energy": ("energy",), "forces": ("force",), "stress": ("stress", "virial")}[label]
-    if not any(word in name.lower() for word in words):
+    if not any(word in name.lower() for word in words) and name.lower() not in _SHORT.get(
+        label, ()
+    ):
         return False
     try:
         array = np.asarray(value, dtype=np.float64)

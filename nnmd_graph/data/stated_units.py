@@ -39,6 +39,9 @@ _WORDS = {
 
 _OURS = {"length_unit": "angstrom", "energy_unit": "eV", "forces_unit": "eV/angstrom",
          "stress_unit": "eV/angstrom^3"}  # fmt: skip
+_SYSTEMS = ("real", "electron", "si", "cgs", "micro", "nano", "lj")
+"""Units of LAMMPS; its `metal` is eV and Å."""
+
 _UNIT = re.compile(r"^(?:(?P<before>.+?)_?units?|units?_(?P<behind>.+))$")
 
 
@@ -64,11 +67,15 @@ class UnitReader:
         for argument in ("energy_unit", "forces_unit", "stress_unit"):
             names = key_names(keys.get(argument.replace("_unit", "_key")))
             self._words[argument].update(_plain(name) for name in names)
+        self._unclear: dict[str, int] = {}
         self._stated: dict[tuple[tuple[str, str], ...], tuple[int, dict[str, Any]]] = {}
 
     def units(self, atoms: ase.Atoms, number: int) -> LabelUnits:
         """Units of a frame."""
         stated = self.stated(atoms)
+        unclear = ", ".join(f"{key}: {value}" for key, value in self._foreign(atoms).items())
+        if unclear and self.given["energy_unit"] is self.given["length_unit"] is None:
+            self._unclear.setdefault(unclear, number)
         if stated:
             listing = tuple(sorted((key, str(atoms.info[key])) for key in stated.values()))
             self._stated.setdefault(listing, (number, dict(atoms.info)))
@@ -86,6 +93,18 @@ class UnitReader:
                     found.setdefault(argument, key)
         return found
 
+    def _foreign(self, atoms: ase.Atoms) -> dict[str, str]:
+        """Keys that name units which are not eV and Å, and do not say of what."""
+        return {
+            key: str(value)
+            for key, value in atoms.info.items()
+            if isinstance(key, str)
+            and "unit" in key.lower()
+            and re.search(r"(^|_)units?($|_)", _plain(key))
+            and self._argument(key) is None
+            and _names_foreign_units(str(value))
+        }
+
     def _argument(self, key: str) -> str | None:
         match = _UNIT.match(_plain(key))
         what = match and (match["before"] or match["behind"])
@@ -96,6 +115,13 @@ class UnitReader:
 
     def warn(self, sources: Sequence[str]) -> None:
         """Say once which units the frames state, and what was done with them."""
+        for listing, number in self._unclear.items():
+            warnings.warn(
+                f"`energy_unit`: {sources[number] or f'frame {number}'} states {listing}, and not "
+                "of what; the numbers are taken to be in eV and Å, give `energy_unit` and "
+                "`length_unit` if they are not",
+                stacklevel=4,
+            )
         for number, info in self._stated.values():
             atoms = ase.Atoms(info=info)
             stated = {a: (key, str(info[key])) for a, key in self.stated(atoms).items()}
@@ -157,6 +183,15 @@ def _is_known(argument: str, unit: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _names_foreign_units(text: str) -> bool:
+    """Whether a word of a text is a unit, or a system of units, other than eV and Å."""
+    for word in re.split(r"[^\w/^.*³-]+", text.lower()):
+        kinds = [argument for argument in FACTORS if word and _is_known(argument, word)]
+        if word in _SYSTEMS or kinds and not any(_is_ours(kind, word) for kind in kinds):
+            return True
+    return False
 
 
 def _same(argument: str, unit: str, other: str) -> bool:

@@ -271,6 +271,48 @@ def test_units_that_a_frame_states_count_and_are_said(
     np.testing.assert_allclose(np.ravel(value)[0], np.ravel(before[label])[0] * factor, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("units", "hartree"),
+        ("unit", "kcal/mol"),
+        ("Units", "Hartree, Bohr"),
+        ("units", "a.u."),
+        ("lammps_units", "real"),
+        ("E_unit", "Ry"),
+        ("units", {"energy": "kJ/mol", "length": "nm"}),
+    ],
+)
+def test_units_of_nothing_in_particular_are_said(key: str, text: Any) -> None:
+    atoms = frames(1)[0]
+    energy = atoms.calc.results["energy"]
+    atoms.info[key] = text
+    words = f"states {re.escape(f'{key}: {text}')}, and not of what.*give `energy_unit`"
+    with pytest.warns(UserWarning, match=words):
+        assert AtomsDataset([atoms], 3.0).labels[0].energy == energy
+    assert not said([atoms], energy_unit="hartree")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("units", "eV"), ("units", "metal"), ("units", "eV/A"), ("unit_cell", "primitive"),
+     ("formula_units", "4"), ("community", "bohr"), ("units", "eV, Å")],
+)  # fmt: skip
+def test_ours_and_what_is_no_unit_are_not_said(key: str, text: str) -> None:
+    atoms = frames(1)[0]
+    atoms.info[key] = text
+    assert not said([atoms])
+
+
+@pytest.mark.parametrize("name", ["dft_energy", "TotEnergy", "E", "U0", "e_tot"])
+def test_energies_under_other_names_are_pointed_at(name: str) -> None:
+    given = frames(3)
+    for atoms in given:
+        atoms.info[name] = atoms.calc.results.pop("energy")
+    (message,) = said(given)
+    assert f"pass energy_key={name!r}" in message
+
+
 def test_what_is_given_counts_more_than_what_is_stated() -> None:
     atoms = frames(1)[0]
     energy = atoms.calc.results["energy"]

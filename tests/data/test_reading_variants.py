@@ -46,6 +46,24 @@ def test_voigt_stress_of_users(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["1 2 3 4 5 6", "1 6 5 6 2 4 5 4 3", "[[1, 6, 5], [6, 2, 4], [5, 4, 3]]"]
+)
+@pytest.mark.parametrize("name", ["stress", "virial", "REF_stress", "virials"])
+def test_a_stress_or_virial_has_six_nine_or_three_times_three_numbers(
+    tmp_path: Path, text: str, name: str
+) -> None:
+    (tmp_path / "a.xyz").write_text(
+        extxyz("Cu", "O", head=f'Lattice="9 0 0 0 9 0 0 0 9" {name}="{text}"')
+    )
+    keys = {"REF_stress": "stress_key", "virial": "virial_key", "virials": "virial_key"}
+    named = {keys[name]: name} if name in keys else {}
+    dataset = ng.AtomsDataset.read(tmp_path / "a.xyz", 3.0, **named)
+    factor = -1.0 / dataset.frames[0].get_volume() if name.startswith("virial") else 1.0
+    wanted = factor * np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
+    np.testing.assert_allclose(dataset.labels[0].stress, wanted)
+
+
+@pytest.mark.parametrize(
     ("a", "b", "kind", "numbers"),
     [
         ("29", "8", "S", [29, 8]),

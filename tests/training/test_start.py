@@ -1,5 +1,6 @@
 """The start of a fine-tuning on data far from the old ones: no worse than E0 alone, and said."""
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import atomic_numbers
 
 from nnmd_graph.evaluation import evaluate
 from nnmd_graph.models import BPNN, GCNN, Potential
@@ -100,6 +102,39 @@ def test_a_start_far_away_is_of_the_order_of_e0_alone(
     e0 = new.model.baseline.isolated_energies.tolist()
     moved = [abs(a - b) for a, b in zip(e0, before, strict=False)]
     assert max(moved) < 100.0 and abs(e0[2]) < 300.0  # eV, of the order of the energies
+
+
+def crystals(symbols: tuple[str, ...], count: int, energies: dict[str, float]) -> list[Atoms]:
+    """Oxides of one metal after the other, with a vacancy in half of them."""
+    rng, frames = np.random.default_rng(2), []
+    for n in range(count):
+        atoms = bulk("TiO", "rocksalt", a=4.4) * (2, 1, 1)
+        atoms.symbols[[s == "Ti" for s in atoms.symbols]] = symbols[n % len(symbols)]
+        del atoms[: n // len(symbols) % 2]
+        frames.append(labelled(atoms, rng, energies))
+    return frames
+
+
+@pytest.mark.parametrize(("old", "new"), [("Ti", "Cu"), ("Mg", "Zn")])
+def test_a_hybrid_meets_a_new_metal_like_one_that_it_knows(
+    old: str, new: str, float64: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    energies = {"O": -430.0, old: -1600.0, new: -5500.0}
+    acsf = ACSF(("O", old), CUTOFF, FUNCTIONS[:3])
+    before = Potential(GCNN(("O", old), CUTOFF, "schnet", 1, 8, 4, stack_on=acsf))
+    Trainer(max_epochs=15, learning_rate=0.02, device="cpu").fit(
+        before, dataset(crystals((old,), 6, energies))
+    )
+    data = dataset(crystals((old, new, new), 6, energies))
+    after = extend_species(before, new)
+    Trainer(init=before, max_epochs=1, learning_rate=1e-12, ema_decay=0.0, device="cpu",
+            output=tmp_path).fit(after, data)  # fmt: skip
+    said = capsys.readouterr().err
+    start, alone = (float(x) for x in re.findall(r"forces (\S+) \(E0 alone (\S+)\)", said)[0])
+    assert start < alone
+    e0 = dict(zip(after.species, after.model.baseline.isolated_energies.tolist(), strict=True))
+    for symbol, energy in energies.items():
+        assert e0[atomic_numbers[symbol]] == pytest.approx(energy, abs=10.0)
 
 
 @pytest.mark.parametrize("kind", ["acsf", "embedded", "stacked"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -104,7 +106,7 @@ def _check_complete(lines: list[str], num_atoms: int, number: int) -> None:
 def parse(frame: Frame) -> ase.Atoms:
     """Make the structure of a frame.
 
-    Species may be symbols or atomic numbers; a stress 6 numbers (Voigt), or 9.
+    Species may be symbols or atomic numbers; a stress 6 numbers (Voigt), 9, or 3x3 in brackets.
 
     Raises:
         FrameError: a line cannot be understood; the message says which.
@@ -132,16 +134,25 @@ def _read(lines: list[str]) -> ase.Atoms:
 def _comment(line: str) -> dict[str, Any]:
     """Keys and values of a comment; ASE takes a stress of 9 numbers only."""
     try:
-        return dict(key_val_str_to_dict(line))
+        return _with_matrices(key_val_str_to_dict(line))
     except ValueError:
-        values = dict(key_val_str_to_dict(_SPECIAL.sub(rf"\1{_MARK}", line)))
+        values = _with_matrices(key_val_str_to_dict(_SPECIAL.sub(rf"\1{_MARK}", line)))
     for key in ("stress", "virial"):
         value = values.pop(key + _MARK, None)
         if value is not None:
             shape = np.shape(value)
-            if shape not in ((6,), (9,)) or np.asarray(value).dtype.kind not in "if":
+            if shape not in ((6,), (9,), (3, 3)) or np.asarray(value).dtype.kind not in "if":
                 raise ReadError(f"{value!r} for {key}, which has 6 (Voigt) or 9 numbers")
             values[key] = value.reshape(3, 3, order="F") if shape == (9,) else value
+    return values
+
+
+def _with_matrices(values: dict[str, Any]) -> dict[str, Any]:
+    """Read numbers that stand in the brackets of lists: [[xx, xy, xz], ...]."""
+    for key, value in values.items():
+        if isinstance(value, str) and value.startswith("[["):
+            with contextlib.suppress(ValueError):
+                values[key] = np.array(json.loads(value), dtype=float)
     return values
 
 
