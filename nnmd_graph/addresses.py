@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,20 @@ def split_address(path: Any, index: Any = ":") -> tuple[Any, Any]:
     if at and name and _INDEX.fullmatch(chosen) and not Path(text).exists():
         return name, chosen
     return path, index
+
+
+def check_there(files: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse files of structures that are missing or empty, at once: reading takes PyTorch.
+
+    Args:
+        files: their names, with or without frames.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is empty, or a folder.
+    """
+    for file in files:
+        existing(split_address(file)[0])
 
 
 def existing(path: str | os.PathLike[str]) -> Path:

@@ -43,6 +43,9 @@ run("compare", "wrong.yaml")
 run("train", "missing.yaml")
 run("train", "missing.extxyz")
 run("train")
+run("info", "missing.extxyz")
+run("evaluate", "model.pt", "missing.extxyz")
+run("md", "model.pt", "missing.extxyz@-1")
 """
 
 
@@ -54,6 +57,8 @@ def test_help_and_wrong_configs_come_without_pytorch(tmp_path: Path) -> None:
     said = done.stdout + done.stderr
     assert "did you mean 'train'?" in said
     assert "`data.train`: expected a file, got" in said and "`SOURCES`: expected a file" in said
+    for argument in ("FILES", "DATA", "START"):
+        assert f"`{argument}`: expected a file, got 'missing.extxyz', which is not there" in said
 
 
 def test_public_names_are_found_and_listed() -> None:

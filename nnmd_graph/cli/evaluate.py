@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nnmd_graph.addresses import check_there
 from nnmd_graph.cli.console import (
     print_elements,
     print_facts,
@@ -51,6 +52,7 @@ def evaluate(
             f"`output`: expected a new folder, got '{output}' with {', '.join(there)}; replace "
             "them (`--overwrite`) or name another folder (`--output`)"
         )
+    check_there(data)
     from nnmd_graph.cli.loading import load_committee, read_dataset
     from nnmd_graph.evaluation import Metrics, predict, write_report
     from nnmd_graph.folders import EVALUATION, check_apart, check_output

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nnmd_graph.addresses import check_there
 from nnmd_graph.cli.console import print_facts, print_line, print_warning, shown
 from nnmd_graph.cli.options import with_reading
 
@@ -26,16 +27,17 @@ def info(
     reading: dict[str, Any],
 ) -> None:
     """Say what is in a model file, or in data files: elements, labels, ranges, neighbours."""
+    models = [path for path in files if path.suffix == ".pt" or path.is_dir()]
+    data = [path for path in files if path not in models]
+    check_there(data)
     from nnmd_graph.workflow import describe_data, describe_model
 
-    models = [path for path in files if path.suffix == ".pt" or path.is_dir()]
     for number, path in enumerate(models, start=1):
         print_facts(describe_model(path), title=shown(path))
         if plots is not None:
             # Several models, which may all be called model.pt, have folders of their own
             folder = plots if len(models) == 1 else plots / f"{number}_{path.stem}"
             _write_plots(path, folder)
-    data = [path for path in files if path not in models]
     if data:
         facts = describe_data(
             data,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnmd_graph.addresses import check_there
 from nnmd_graph.cli.console import print_facts, print_line, shown
 from nnmd_graph.cli.options import Device, Members, ModelFile, Overwrite, Seed
 
@@ -57,6 +58,7 @@ def md(
     overwrite: Overwrite = False,
 ) -> None:
     """Run molecular dynamics from a structure, and measure how well it conserves energy."""
+    check_there([start])
     from nnmd_graph.cli.loading import load_committee
     from nnmd_graph.folders import check_apart
     from nnmd_graph.models.model_file import model_file

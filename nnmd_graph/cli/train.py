@@ -80,7 +80,7 @@ def train(
     metrics.json, report.html, plots and checkpoints.
     """
     from nnmd_graph.training.config import Config
-    from nnmd_graph.training.config_files import check_there
+    from nnmd_graph.training.config_files import check_parts
     from nnmd_graph.training.overrides import parse_overrides
 
     given: dict[str, Any] = {
@@ -98,7 +98,7 @@ def train(
     overrides = {key: value for key, value in given.items() if value is not None}
     overrides |= parse_overrides(settings or (), Config)
     config = _config(sources or [], overrides, output, resume)
-    check_there(config.data)
+    check_parts(config.data)
     from nnmd_graph.training.run_folder import LAST
     from nnmd_graph.workflow.training import is_run, train_from_config
 

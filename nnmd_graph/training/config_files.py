@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from nnmd_graph.addresses import existing, split_address
+from nnmd_graph.addresses import check_there, split_address
 from nnmd_graph.files import checksum, replacing
 from nnmd_graph.naming import naming
 from nnmd_graph.training.config_errors import load_yaml
@@ -39,17 +39,11 @@ def map_parts(data: DataSection, change: Callable[[Path], Path]) -> DataSection:
     return data.model_copy(update=changed)
 
 
-def check_there(data: Section) -> None:
-    """Refuse files of data that are missing or empty; takes no time, while reading takes PyTorch.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is empty, or a folder.
-    """
+def check_parts(data: Section) -> None:
+    """Refuse files of data that are missing or empty; see `check_there`."""
     for part in PARTS:
         with naming({"path": f"data.{part}"}):
-            for file in getattr(data, part) or ():
-                existing(split_address(file)[0])
+            check_there(getattr(data, part) or ())
 
 
 def write_settings(
