@@ -53,6 +53,16 @@ def float64() -> Iterator[None]:
     torch.set_default_dtype(before)
 
 
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make torch.compile fail at once, as it does after a while where there is no C++ compiler."""
+
+    def call(*_: Any) -> Any:
+        raise RuntimeError("no C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: call)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Give the folder of published data sets and reference results, or skip the test."""

@@ -7,11 +7,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 from benchmarks.convolutions import in_single_turns, water_box
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 def test_runs_and_writes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.convolutions", "--channels", "8", "--rounds", "1"]
     done = subprocess.run(

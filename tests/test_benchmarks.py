@@ -35,6 +35,7 @@ def written(name: str, output: Path) -> dict[str, Any]:
     return json.loads((output / f"{name}.json").read_text())
 
 
+@pytest.mark.slow
 def test_speed_times_every_quantity_in_both_dtypes(tmp_path: Path) -> None:
     done = run(
         "speed", "--cases", "copper_32", "--threads", "1", "--rounds", "1", "--repeats", "1",
@@ -52,6 +53,7 @@ def test_speed_times_every_quantity_in_both_dtypes(tmp_path: Path) -> None:
     assert rows[0]["energy"] == pytest.approx(rows[1]["energy"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_scaling_reports_time_and_memory_and_what_does_not_fit(tmp_path: Path) -> None:
     done = run(
         "scaling", "--sizes", "100", "100000", "--memory", "1", "--threads", "1",
@@ -67,12 +69,14 @@ def test_scaling_reports_time_and_memory_and_what_does_not_fit(tmp_path: Path) -
         assert large["error"] == "does not fit into 1.0 GB"
 
 
+@pytest.mark.slow
 def test_a_case_that_needs_files_says_so(tmp_path: Path) -> None:
     done = run("speed", "--cases", "Cu_wide_G5", "--threads", "1", output=tmp_path)
     assert done.returncode != 0
     assert "--reference" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_start_up_times_help_and_mistakes() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.start_up", "--rounds", "1"],

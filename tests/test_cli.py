@@ -124,6 +124,7 @@ def model() -> Path:
 
 
 # ---------------------------------------------------------------------------------------- train
+@pytest.mark.slow
 def test_a_data_file_alone_trains_and_draws() -> None:
     output = run("train", "copper.extxyz", "--max-epochs", 2)
     written = {str(p.relative_to("run")) for p in Path("run").rglob("*") if p.is_file()}
@@ -180,6 +181,7 @@ def test_missing_labels_are_said_once() -> None:
     assert output.count("Warning: `data.train`: of 12 frames 1 have no forces") == 1
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_run_is_not_overwritten() -> None:
     run("train", "config.yaml")
     before = Path("run/model.pt").read_bytes()
@@ -189,6 +191,7 @@ def test_the_folder_of_a_run_is_not_overwritten() -> None:
     assert Path("run/model.pt").read_bytes() != before
 
 
+@pytest.mark.slow
 def test_resume_without_arguments_takes_the_settings_of_the_run() -> None:
     run("train", "config.yaml")
     run("train", "--resume", "--max-epochs", 5)
@@ -201,6 +204,7 @@ def test_resume_where_there_is_nothing_starts() -> None:
     assert Path("new/model.pt").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -237,23 +241,25 @@ def start_training(output: str) -> "subprocess.Popen[str]":
     raise AssertionError("training did not start within a minute")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
-def test_a_training_that_was_stopped_goes_on_to_the_same_weights(how: signal.Signals) -> None:
-    config({}, max_epochs=60)
-    process = start_training("stopped")
-    process.send_signal(how)
-    printed = process.communicate(timeout=60)[0]
-    assert not Path("stopped/metrics.json").exists(), "it had finished already"
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert "Traceback" not in printed
-        assert "nnmd-graph train --output stopped --resume" in printed
-        assert Path("stopped/model.pt").is_file()
-    run("train", "--output", "stopped", "--resume")
+@pytest.mark.slow
+def test_a_training_that_was_stopped_goes_on_to_the_same_weights() -> None:
+    config({}, max_epochs=40)
     run("train", "config.yaml", "-o", "unbroken")
-    assert same_weights(Path("stopped/model.pt"), Path("unbroken/model.pt"))
-    errors = [json.loads(Path(f, "metrics.json").read_text()) for f in ("stopped", "unbroken")]
-    assert errors[0]["test"] == errors[1]["test"]
+    for how in (signal.SIGKILL, signal.SIGINT):
+        stopped = Path(how.name)
+        process = start_training(how.name)
+        process.send_signal(how)
+        printed = process.communicate(timeout=60)[0]
+        assert not (stopped / "metrics.json").exists(), "it had finished already"
+        if how == signal.SIGINT:
+            assert process.returncode == 130
+            assert "Traceback" not in printed
+            assert f"nnmd-graph train --output {stopped} --resume" in printed
+            assert (stopped / "model.pt").is_file()
+        run("train", "--output", stopped, "--resume")
+        assert same_weights(stopped / "model.pt", Path("unbroken/model.pt"))
+        errors = [json.loads((f / "metrics.json").read_text()) for f in (stopped, Path("unbroken"))]
+        assert errors[0]["test"] == errors[1]["test"]
 
 
 # ------------------------------------------------------------------------------------- wrong input
@@ -327,6 +333,7 @@ WRONG_DATA: list[tuple[Callable[[], None], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "message"), WRONG_DATA, ids=[make.__name__ for make, _ in WRONG_DATA]
 )
@@ -408,6 +415,7 @@ def test_unknown_elements_are_refused(model: Path) -> None:
     assert not list(Path().glob("md.*"))
 
 
+@pytest.mark.slow
 def test_from_the_shell_the_message_is_all_there_is() -> None:
     config({}, max_epoch=4)
     done = subprocess.run(
@@ -490,6 +498,7 @@ def test_md_keeps_the_velocities_of_its_start_and_says_so(model: Path) -> None:
     assert "4 that are all fixed" in fails("md", model, "fixed.traj", "-o", "d.traj")
 
 
+@pytest.mark.slow
 def test_extrapolation_is_printed() -> None:
     config({"data": {"train": "copper.extxyz", "split": {"train": 1.0, "val": 0.0, "test": 0.0}}})
     run("train", "config.yaml")
@@ -565,6 +574,7 @@ def test_help_and_version() -> None:
 
 
 # ----------------------------------------------------------------------------------- quickstart
+@pytest.mark.slow
 def test_quickstart_tells_the_whole_story_and_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copper_script, "NUM_STRAINED", 8)
     monkeypatch.setattr(copper_script, "SNAPSHOTS", 1)
@@ -583,6 +593,7 @@ def test_quickstart_tells_the_whole_story_and_draws(monkeypatch: pytest.MonkeyPa
     assert "expected a new folder" in fails("quickstart")
 
 
+@pytest.mark.slow
 def test_the_data_of_the_quickstart_are_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copper_script, "NUM_STRAINED", 2)
     monkeypatch.setattr(copper_script, "SNAPSHOTS", 1)

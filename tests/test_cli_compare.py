@@ -74,6 +74,7 @@ def config(**changes: Any) -> None:
     Path("compare.yaml").write_text(yaml.safe_dump(values | changes))
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_goes_on_without_a_config() -> None:
     output = run("compare.yaml", "-o", "out", "--only", "small")
     for text in (

@@ -114,6 +114,7 @@ def test_units_of_a_database_of_schnetpack() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "shift"), [(3, 1e5), (0, -300.0), (11, 4000.0)])
 def test_info_and_train_name_the_frame_that_is_far_off(number: int, shift: float) -> None:
     frames = copper(12)
@@ -124,6 +125,7 @@ def test_info_and_train_name_the_frame_that_is_far_off(number: int, shift: float
         assert f"frame {number} of 'outlier.extxyz'" in said and "eV/atom" in said
 
 
+@pytest.mark.slow
 def test_train_names_equal_structures_in_two_parts_and_the_remedy() -> None:
     frames = copper(8)
     ase.io.write("twice.extxyz", [*frames, *frames])
@@ -137,6 +139,7 @@ def test_train_names_equal_structures_in_two_parts_and_the_remedy() -> None:
     assert "are in the training set too" not in said
 
 
+@pytest.mark.slow
 def test_rotated_structures_of_a_test_file_are_found() -> None:
     frames = copper(12)
     turned = [atoms.copy() for atoms in frames[:3]]
@@ -179,6 +182,7 @@ def test_frames_behind_a_name(typed: tuple[str, ...], count: int) -> None:
     assert f"structures {expected} " in flat(run("info", *typed, *chosen)) + " "
 
 
+@pytest.mark.slow
 def test_a_config_has_the_same_options() -> None:
     frames = copper(12)
     for atoms in frames:

@@ -59,6 +59,7 @@ def test_md_does_not_eat_what_it_reads(here: Path, output: str) -> None:
     assert files(here) == before
 
 
+@pytest.mark.slow
 def test_evaluate_does_not_write_over_its_data_or_a_run(here: Path) -> None:
     run("evaluate", "model.pt", "start.extxyz", "-o", "errors")
     data = Path("errors") / "predictions.extxyz"

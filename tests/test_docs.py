@@ -88,6 +88,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # Two epochs do not make a potential that is worth starting from
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`init`. expected a potential that says something")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page, "python")], ids=lambda p: p.name
@@ -284,6 +285,7 @@ def test_every_listed_error_is_provoked_here() -> None:
     assert list(error_rows()) == list(PROVOKED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", PROVOKED)
 def test_errors_say_what_the_page_says(what: str, data_folder: Path) -> None:
     error, message = error_rows()[what]

@@ -32,6 +32,7 @@ def run(name: str, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_01_to_03_train_evaluate_simulate(tmp_path: Path) -> None:
     output = run(
         "01_train_and_evaluate.py", "--frames", "20", "--epochs", "15", "--cutoff", "4.0",
@@ -47,6 +48,7 @@ def test_01_to_03_train_evaluate_simulate(tmp_path: Path) -> None:
     assert len(read(tmp_path / "alloy_md.traj", ":")) == 3
 
 
+@pytest.mark.slow
 def test_02_custom_representation(tmp_path: Path) -> None:
     output = run("02_custom_representation.py", "--frames", "10", "--epochs", "2", folder=tmp_path)
     assert "the same forces after loading: True" in output
@@ -62,6 +64,7 @@ def stiff_lithium(tmp_path: Path) -> Path:
     return tmp_path / "li.pt"
 
 
+@pytest.mark.slow
 def test_04_nve_lithium(stiff_lithium: Path, tmp_path: Path) -> None:
     output = run(
         "04_nve_lithium.py", str(stiff_lithium), "--atoms", "16", "--time-ps", "0.1",
@@ -88,11 +91,13 @@ def test_04_nve_lithium(stiff_lithium: Path, tmp_path: Path) -> None:
     assert (tmp_path / "nve.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_06_custom_convolution(tmp_path: Path) -> None:
     output = run("06_custom_convolution.py", "--frames", "10", "--epochs", "2", folder=tmp_path)
     assert "the same forces after loading: True" in output
 
 
+@pytest.mark.slow
 def test_05_choose_functions(tmp_path: Path) -> None:
     output = run(
         "05_choose_functions.py", "--frames", "12", "--numbers", "4", "8", "--methods", "cur",
@@ -109,6 +114,7 @@ def test_05_choose_functions(tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_07_compare(tmp_path: Path) -> None:
     arguments = ("--frames", "12", "--epochs", "1", "--seeds", "1", "--width", "4")
     output = run("07_compare.py", *arguments, folder=tmp_path)
@@ -119,6 +125,7 @@ def test_07_compare(tmp_path: Path) -> None:
     assert "3 of 3 trainings are done already" in again
 
 
+@pytest.mark.slow
 def test_08_transfer(tmp_path: Path) -> None:
     output = run("08_transfer.py", "--frames", "8", "--few", "4", "--epochs", "2", folder=tmp_path)
     change = re.search(r"after gold was added differ by (\S+) eV/Å", output)

@@ -22,6 +22,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("written"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_no_flipped_bit_and_no_cut_file_is_taken_for_whole(written: Path, name: str) -> None:
     """As `python tests/damage.py --flips 200` does, with fewer bits."""

@@ -49,6 +49,7 @@ run("md", "model.pt", "missing.extxyz@-1")
 """
 
 
+@pytest.mark.slow
 def test_help_and_wrong_configs_come_without_pytorch(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True

@@ -109,6 +109,7 @@ def test_a_command_speaks_of_its_options(folder: Path, command: str, begin: str)
     assert f"Error: {begin}" in said(*command.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "begin"),
     [

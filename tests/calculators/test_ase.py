@@ -77,6 +77,7 @@ def name(make: Callable[[], Atoms]) -> str:
 # --- the numbers ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", EVERYTHING, ids=name)
 def test_forces_are_ase_numerical_derivatives(
     make: Callable[[], Atoms], calc: NNMDCalculator
@@ -143,6 +144,7 @@ def test_another_device(calc: NNMDCalculator) -> None:
 # --- the skin ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_skin_and_no_skin_agree_along_a_run_with_changes_of_the_cell(
     make_potential: MakePotential,
 ) -> None:
@@ -165,6 +167,7 @@ def test_skin_and_no_skin_agree_along_a_run_with_changes_of_the_cell(
     assert 6 < with_skin.num_rebuilds < num_steps / 2
 
 
+@pytest.mark.slow
 def test_a_short_nve_run_conserves_the_energy_and_spares_neighbour_lists(
     make_potential: MakePotential,
 ) -> None:

@@ -43,6 +43,7 @@ def committee(make_potential: Make) -> Committee:
 # -- threads --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["potential", "committee"])
 def test_threads_that_share_a_calculator_get_their_own_numbers(
     what: str, make_potential: Make, committee: Committee

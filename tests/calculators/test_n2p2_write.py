@@ -82,6 +82,7 @@ def same(one: Potential, other: Potential, batch: Batch, rtol: float = 1e-12) ->
 
 
 # ------------------------------------------------------------------------------- what comes back
+@pytest.mark.slow
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("activation", ["tanh", "softplus", "gaussian"])
 def test_the_scaling_of_this_package_is_folded_in(
@@ -103,6 +104,7 @@ def test_energies_of_lone_atoms_can_be_read(acsf, fitted, tmp_path: Path) -> Non
     assert "atom_energy H -13.6\natom_energy C -1036.2\natom_energy O -2041.3\n" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_scaling_of_n2p2_stays(acsf, fitted, batch, tmp_path: Path, units, kind: str) -> None:

@@ -303,6 +303,7 @@ def test_water(tmp_path: Path) -> None:
 
 
 # --------------------------------------------------------------------------------- the real files
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "arguments", "folder", "size"),
     [

@@ -99,6 +99,7 @@ KINDS = {"extxyz": None, "runner": "runner", "repr.xyz": None, "integers.xyz": N
          "cp2k.xyz": None, "vasp": "vasp", "traj": None, "json": None}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["repr.xyz", "integers.xyz", "cp2k.xyz"])
 def test_a_short_text_cut_at_every_byte(tmp_path: Path, kind: str) -> None:
     content, file = text_of(kind, tmp_path), tmp_path / f"cut_{kind}"
@@ -109,6 +110,7 @@ def test_a_short_text_cut_at_every_byte(tmp_path: Path, kind: str) -> None:
         assert_first_frames_or_one_message(read(file), whole, file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @QUICK
 @given(st.data())

@@ -378,6 +378,7 @@ def test_bad_indices(frames: list[Atoms], index: Any, error: type[Exception]) ->
 
 
 # ------------------------------------------------------------------------- published data
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "species", "labels"),
     [

@@ -25,7 +25,8 @@ def groups(*frames: Atoms) -> list[int]:
     return geometry_groups(AtomsDataset(frames, CUTOFF)).tolist()
 
 
-@settings(deadline=None)
+@pytest.mark.slow
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_an_energy_would_not_notice(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -47,7 +48,7 @@ def test_an_energy_would_not_notice(seed: int) -> None:
     assert groups(atoms, shifted, wrapped, renumbered, turned, skewed, larger, printed) == [0] * 8
 
 
-@settings(deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_an_energy_would_notice(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -75,6 +76,7 @@ def test_one_and_none() -> None:
     assert geometry_groups([]).tolist() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("element", "leaks"), [("Li", 3), ("Si", 3), ("Ge", 3)])
 def test_known_leaks_of_a_published_split(shared: Path, element: str, leaks: int) -> None:
     """Test frames of mlearn that are symmetry equivalents of training frames, counted elsewhere."""

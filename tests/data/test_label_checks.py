@@ -85,6 +85,7 @@ def test_spread_is_no_outlier(kind: str) -> None:
     assert len(outliers(values[kind])) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["mlearn/Si_test", "fitsnap_Ta/all", "zundel/test", "n2p2_Cu2S_PBE/all"]
 )

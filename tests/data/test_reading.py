@@ -96,6 +96,7 @@ def test_extxyz_equals_ase(tmp_path: Path, frames: list[Atoms]) -> None:
         assert a.info == b.info
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "index", [":", "0", "-1", "2", "1:4", "::2", "-3:", ":-2", "::-1", 3, -2, slice(1, None, 3)]
 )

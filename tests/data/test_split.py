@@ -110,6 +110,7 @@ def test_groups_stay_together(
         assert (len(part) > 0) == (fraction > 0)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 3), min_size=100, max_size=200), st.integers(0, 5))
 def test_small_groups_barely_change_the_sizes(sizes: list[int], seed: int) -> None:
     groups = [g for g, size in enumerate(sizes) for _ in range(size)]

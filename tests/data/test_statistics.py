@@ -46,6 +46,7 @@ def data(*frames: Atoms) -> AtomsDataset:
     return AtomsDataset(frames, 3.0)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)), min_size=3))
 def test_the_fit_is_exact_where_energies_are_sums(counts: list[tuple[int, int, int]]) -> None:
     counts = [count for count in counts if sum(count) > 1]

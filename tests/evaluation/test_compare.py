@@ -153,6 +153,7 @@ def test_wrong_data(data: ng.AtomsDataset) -> None:
 
 
 # ---------------------------------------------------------------------------------------- cost
+@pytest.mark.slow
 def test_twice_the_work_takes_twice_the_time_or_so() -> None:
     class Twice(ng.Potential):
         def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -165,6 +166,7 @@ def test_twice_the_work_takes_twice_the_time_or_so() -> None:
     assert 3 * times["once"] < times["often"]
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_block() -> None:
     with peak_memory() as before:
         pass

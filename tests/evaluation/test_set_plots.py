@@ -82,6 +82,7 @@ def test_narrow_functions_feel_the_third_distance() -> None:
     np.testing.assert_allclose(y, shape / shape.max(), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_every_type_of_function_can_be_drawn(tmp_path: Path) -> None:
     functions = [
         G1(), G2(eta=1.0), G3(kappa=2.0),

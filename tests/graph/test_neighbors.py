@@ -131,6 +131,7 @@ def test_all_eight_kinds_of_periodicity(name, pbc, backend):
     assert not any(row[2 + axis] for row in got for axis in range(3) if not pbc[axis])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_rotations_and_reflections_change_nothing(system, backend, seed):
     atoms, cutoff = system
@@ -278,6 +279,7 @@ def test_torch_cluster_missing_says_what_to_install(monkeypatch):
         radius_graph(np.zeros((1, 3)), np.eye(3), [True] * 3, 2.0, backend="torch_cluster")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "atoms",
     [

@@ -84,6 +84,7 @@ def test_fragments_far_apart_keep_their_neighbours(far, backend):
     assert edges(pos, np.zeros((3, 3)), [False] * 3, backend=backend) == expected
 
 
+@pytest.mark.slow
 def test_two_atoms_far_apart_in_a_process_of_their_own():
     code = (
         "from ase import Atoms; from nnmd_graph.graph import AtomicGraph; "
@@ -152,6 +153,7 @@ def test_what_float64_does_not_carry_is_refused(pos, cell, pbc, message):
         radius_graph(np.array(pos, float), cell, [pbc] * 3, CUTOFF)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cutoff", [2e3, 1e6, 1e100, 1e300])
 @pytest.mark.parametrize("pbc", [[True] * 3, [True, True, False], [False] * 3])
 def test_neighbours_that_no_memory_holds_are_refused_at_once(cutoff, pbc):

@@ -57,6 +57,7 @@ def old(request: pytest.FixtureRequest) -> Potential:
     return potential.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metal", "every"), [("Zr", 1), ("Zr", 2), ("Hf", 3)])
 def test_energies_are_those_with_the_known_element_in_its_place(
     old: Potential, metal: str, every: int

@@ -82,6 +82,7 @@ def check_dynamics(potential: Potential, shrink: float) -> CompiledPotential:
     return fast._compiled
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_compiled_molecular_dynamics() -> None:
     torch._dynamo.reset()
@@ -95,16 +96,25 @@ def test_more_pairs_than_there_is_room_for(plain: None) -> None:
     assert check_dynamics(network(), shrink=0.9).num_compilations == 2
 
 
-def test_without_a_compiler_the_plain_evaluation_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     missing = {"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}
+    x = torch.ones(3)
+    # torch's own patch: pytest's leaves the settings without a compiler
+    with (
+        torch._inductor.config.patch(missing),
+        pytest.warns(RuntimeWarning, match="this stays uncompiled, no compiler works"),
+    ):
+        function = compile_traced(lambda x: [x.sin()], (x,), "this", torch.float64)
+    assert torch.equal(function(x)[0], x.sin())
+
+
+def test_without_a_compiler_the_plain_evaluation_stays(no_compiler: None) -> None:
     potential = network(hidden_channels=3)
     fast = CompiledPotential(potential)
     graph = AtomicGraph.from_atoms(molecule("H2O"), CUTOFF, dtype=torch.float64)
-    with (
-        torch._inductor.config.patch(missing),
-        pytest.warns(RuntimeWarning, match="the evaluation stays uncompiled, no compiler works"),
-    ):
+    with pytest.warns(RuntimeWarning, match="the evaluation stays uncompiled, no compiler works"):
         found = fast(fast.prepare(graph), stress=False)
     check(found, potential(graph, stress=False))
 

@@ -39,6 +39,7 @@ def graphs(dtype: torch.dtype, far: float = 0.0) -> list[AtomicGraph]:
     return [AtomicGraph.from_atoms(atoms, 5.0, dtype=dtype) for atoms in frames(far)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("far", [0.0, 50.0])
 @pytest.mark.parametrize("trained", BOTH)
 @pytest.mark.parametrize("used", BOTH)
@@ -69,6 +70,7 @@ def test_precision_is_that_of_the_positions_whatever_their_type() -> None:
     assert set(rounding(graphs(torch.float64)[0]).tolist()) == {ROUNDING[torch.float64]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", BOTH)
 @pytest.mark.parametrize("model", BOTH)
 @pytest.mark.parametrize("kind", ["decorrelated", "none"])

@@ -40,6 +40,7 @@ def dataset() -> AtomsDataset:
     return AtomsDataset([alloy(seed) for seed in range(6)], CUTOFF)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("conv", "readout"), [*((conv, "shared") for conv in CONVS), ("painn", "element")]
 )
@@ -59,6 +60,7 @@ def test_training_on_forces(dataset: AtomsDataset, tmp_path: Path, conv: str, re
     assert torch.equal(again(graph)["forces"], potential.eval()(graph)["forces"])
 
 
+@pytest.mark.slow
 def test_training_of_a_hybrid(dataset: AtomsDataset) -> None:
     acsf = ACSF(dataset.species, CUTOFF, [G2(eta=0.5), G2(eta=2.0, r_s=2.5)])
     model = GCNN(dataset.species, CUTOFF, "schnet", 1, 8, 6, stack_on=acsf, readout="element")

@@ -27,6 +27,7 @@ def graphs() -> list[AtomicGraph]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conv", sorted(CONVOLUTIONS))
 @pytest.mark.parametrize("chosen", [(0, 1, 2), (3,), (2, 0)])
 def test_energies_and_forces(float64: None, conv: str, chosen: tuple[int, ...]) -> None:

@@ -123,6 +123,7 @@ def test_starts_at_the_isolated_atoms(graph) -> None:
     assert lone.item() == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_trained_with_sums_computed_once_as_without_then_saved(train, tmp_path) -> None:
     trained = {}
     for precompute in (True, False):

@@ -63,6 +63,7 @@ class ModelTests(PhysicsTests):
         assert all((found[name] == loaded[name]).all() for name in found)
 
 
+@pytest.mark.slow
 class TestBPNNCosine(ModelTests, AseDerivativeTests):
     structures = STRUCTURES
 
@@ -76,6 +77,7 @@ class TestBPNNCosine(ModelTests, AseDerivativeTests):
         return BPNN(ACSF(species, cutoff, functions), (8, 6))
 
 
+@pytest.mark.slow
 class TestBPNNTanh3(ModelTests):
     """Every function with every parameter, and an element that the structure lacks."""
 
@@ -96,6 +98,7 @@ class TestBPNNTanh3(ModelTests):
         return BPNN(acsf, (8, 6), "softplus")
 
 
+@pytest.mark.slow
 class TestBPNNAuto(ModelTests):
     """The default set, smaller; where there are many neighbours it does without triplets."""
 
@@ -106,6 +109,7 @@ class TestBPNNAuto(ModelTests):
         return BPNN(acsf, (10,), "silu")
 
 
+@pytest.mark.slow
 class TestBPNNEmbedded(ModelTests):
     structures = (triclinic, sheet, one_atom)
 
@@ -133,6 +137,7 @@ class TestBPNNShared(ModelTests):
         return BPNN(embedded, (10, 8), readout="shared")
 
 
+@pytest.mark.slow
 class TestBPNNEveryKind(ModelTests):
     structures = (triclinic, slab, crystal)
 
@@ -171,16 +176,19 @@ class TestSchNet(ConvolutionTests):
     conv, scale, options = "schnet", 4.0, {"radial": "gaussian"}
 
 
+@pytest.mark.slow
 class TestCGCNN(ConvolutionTests):
     structures = (unwrapped, slab, one_atom)
     conv = "cgcnn"
 
 
+@pytest.mark.slow
 class TestPaiNN(ConvolutionTests, AseDerivativeTests):
     structures = STRUCTURES
     conv = "painn"
 
 
+@pytest.mark.slow
 class TestTensorNet(ConvolutionTests):
     structures = (triclinic, wire, ethanol)
     conv = "tensornet"
@@ -191,6 +199,7 @@ class TestGAT(ConvolutionTests):
     conv, scale, options = "gat", 10.0, {"conv_options": {"heads": 2}, "readout": "element"}
 
 
+@pytest.mark.slow
 class TestConvolutionOfPyG(ConvolutionTests):
     """As it is, one that divides by sums over neighbours."""
 
@@ -199,6 +208,7 @@ class TestConvolutionOfPyG(ConvolutionTests):
     options: ClassVar[dict[str, Any]] = {"conv_options": {"heads": 2, "concat": False}}
 
 
+@pytest.mark.slow
 class TestStacked(ConvolutionTests):
     """Vectors on top of symmetry functions that reach less far, one net per element."""
 

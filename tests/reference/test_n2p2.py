@@ -41,7 +41,22 @@ CASES = (
     "syn_scaling_sigma",
     "syn_weighted_12_13",
 )
-each_case = pytest.mark.parametrize("name", CASES)
+QUICK = (
+    "H2O_RPBE",
+    "syn_comp_20_21_22_p2a",
+    "syn_cutoff_ct6",
+    "syn_scaling_sigma",
+    "syn_weighted_12_13",
+)
+"""Cases that run under `-m "not slow"`, too."""
+
+
+def cases(names: tuple[str, ...]) -> pytest.MarkDecorator:
+    marked = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in names]
+    return pytest.mark.parametrize("name", marked)
+
+
+each_case = cases(CASES)
 
 # n2p2 sums polynomials of the ninth degree whose terms cancel at the edge of the window. A
 # function that is never larger than 1e-9 or 1e-5 there comes out with few digits (ours agree with
@@ -113,7 +128,7 @@ def test_inputs_of_the_nets(n2p2, results, name: str) -> None:
             np.testing.assert_allclose(ours, values, rtol=1e-11, atol=atol)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != GROUP_ERROR])
+@cases(tuple(name for name in CASES if name != GROUP_ERROR))
 def test_energies_and_forces(n2p2, results, name: str) -> None:
     energies, forces = n2p2(name).energies(), n2p2(name).forces()
     ours = results(name)
@@ -124,6 +139,7 @@ def test_energies_and_forces(n2p2, results, name: str) -> None:
 
 
 # --------------------------------------------------------------------------------- out and back
+@pytest.mark.slow
 @each_case
 @pytest.mark.filterwarnings("ignore:`potential`. n2p2 mixes up polynomials")
 def test_comes_back_to_the_last_bit(n2p2, name: str, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_functions_keep_what_they_name() -> None:
     assert ACSF(H2O, 4.0, [f]).functions == (f,)
 
 
+@pytest.mark.slow
 def test_round_trip_through_json(functions, atoms, graph_of) -> None:
     acsf = ACSF(("C", "H", "O"), 4.0, functions, cutoff_function="tanh3")
     values = json.loads(json.dumps(acsf.hyper_parameters()))

@@ -89,6 +89,7 @@ def of_pos_and_cell(acsf: ACSF, graph):
     return x, (graph.pos.clone().requires_grad_(), graph.cell.clone().requires_grad_())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cutoff_function", CUTOFF_FUNCTIONS)
 @pytest.mark.parametrize("inner", [0.0, 0.3])
 def test_derivatives_with_every_cutoff_function(graph_of, cutoff_function: str, inner) -> None:
@@ -109,6 +110,7 @@ def test_derivatives_with_every_cutoff_function(graph_of, cutoff_function: str, 
     assert gradgradcheck(x, arguments, fast_mode=True)
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("make", [bent, straight, crystal])
 def test_first_and_second_derivatives(graph_of, kind: str, make) -> None:
@@ -120,6 +122,7 @@ def test_first_and_second_derivatives(graph_of, kind: str, make) -> None:
     assert gradgradcheck(x, arguments, fast_mode=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [bent, straight, crystal])
 def test_derivatives_of_wide_sums_either_way(graph_of, integer_powers, way, make) -> None:
     acsf = ACSF(("C", "H", "O"), R_C, integer_powers)
@@ -128,6 +131,7 @@ def test_derivatives_of_wide_sums_either_way(graph_of, integer_powers, way, make
     assert gradgradcheck(x, arguments, fast_mode=True)
 
 
+@pytest.mark.slow
 def test_gradient_equals_central_differences(graph_of, functions, atoms) -> None:
     acsf, step = ACSF(("C", "H", "O"), R_C, functions), 1e-5
     graph = graph_of(atoms)
@@ -146,6 +150,7 @@ def test_gradient_equals_central_differences(graph_of, functions, atoms) -> None
         assert gradient[n, axis].item() == pytest.approx(numerical, rel=1e-6, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zeta", [1.0, 1.5, 2.0, 2.5, 16.0])
 @pytest.mark.parametrize("kind", [G4, G5])
 def test_collinear_atoms_give_numbers(graph_of, kind, zeta: float) -> None:
@@ -182,6 +187,7 @@ def same_as_autograd(jacobian, x, vec, graph, limit: float) -> None:
         torch.testing.assert_close(ours, expected, rtol=1e-9, atol=10 * limit)
 
 
+@pytest.mark.slow
 @both
 def test_jacobian_equals_autograd(
     graph_of, functions, atoms, monkeypatch: pytest.MonkeyPatch, cutoff_function: str
@@ -196,6 +202,7 @@ def test_jacobian_equals_autograd(
     same_as_autograd(jacobian, x, vec, graph, 1e-12)
 
 
+@pytest.mark.slow
 def test_jacobian_of_wide_sums_equals_autograd(
     graph_of, integer_powers, atoms, way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +216,7 @@ def test_jacobian_of_wide_sums_equals_autograd(
     same_as_autograd(jacobian, x, vec, graph, 1e-11)
 
 
+@pytest.mark.slow
 def test_jacobian_in_float32(graph_of, functions, atoms) -> None:
     acsf = ACSF(("C", "H", "O"), R_C, functions)
     _, double = acsf.jacobian(graph_of(atoms))
@@ -249,6 +257,7 @@ def everything(acsf: ACSF, graph) -> list[torch.Tensor]:
     return [values, *plain, by_pos, by_cell, *second, *acsf.jacobian(graph)]
 
 
+@pytest.mark.slow
 def test_with_little_memory(graph_of, functions, little_memory, monkeypatch) -> None:
     acsf = ACSF(("C", "O"), R_C, [f for f in functions if not {1} & {*(f.neighbors or ())}])
     positions = [[0, 0, 0], [1.2, 0, 0.1], [-0.6, 0.9, 0.1], [-0.5, -0.9, 0.3], [0.2, 0.4, 1.3]]

@@ -98,6 +98,7 @@ def test_everything_equals_plain_loops(
     assert (np.abs(expected) > 1e-12).any(0).mean() > 0.6  # the structure has most neighbours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cutoff_function", ["cosine", "tanh3"])
 def test_wide_sums_equal_plain_loops_either_way(
     atoms, integer_powers, way, graph_of, brute_force, cutoff_function: str
@@ -111,6 +112,7 @@ def test_wide_sums_equal_plain_loops_either_way(
     assert (np.abs(single - expected) / scale).max() < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r_s", [0.0, 1e-300], ids=["Gaussians without shift", "any"])
 def test_narrow_sums_equal_plain_loops_either_way(atoms, graph_of, brute_force, r_s: float) -> None:
     functions = [
@@ -169,6 +171,7 @@ def test_without_neighbors_all_sums_are_empty(functions, graph_of) -> None:
     assert torch.equal(isolated, torch.zeros(3, acsf.num_features))
 
 
+@pytest.mark.slow
 def test_columns_follow_the_functions_as_given(functions, graph_of, atoms) -> None:
     graph = graph_of(atoms)
     functions = [f for f in functions if f.centre is None]
@@ -177,6 +180,7 @@ def test_columns_follow_the_functions_as_given(functions, graph_of, atoms) -> No
     torch.testing.assert_close(acsf(graph), torch.cat(one_by_one, dim=1), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_a_longer_neighbor_list_changes_nothing(functions, graph_of, atoms) -> None:
     acsf = ACSF(("C", "H", "O"), R_C, functions)
     near, far = graph_of(atoms), graph_of(atoms, R_C + 1.5)
@@ -202,6 +206,7 @@ def test_batch_equals_singles(functions, graph_of) -> None:
     torch.testing.assert_close(together, singles, rtol=1e-13, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_float32_is_near_float64(functions, graph_of, atoms) -> None:
     acsf = ACSF(("C", "H", "O"), R_C, functions)
     double, single = acsf(graph_of(atoms)), acsf(graph_of(atoms, dtype=torch.float32))
@@ -211,6 +216,7 @@ def test_float32_is_near_float64(functions, graph_of, atoms) -> None:
     assert ((single - double) / scale).abs().max() < 2e-5
 
 
+@pytest.mark.slow
 def test_forward_leaves_its_graph_alone(functions, graph_of, atoms) -> None:
     graph = graph_of(atoms)
     before = {key: tensor.clone() for key, tensor in graph.to_dict().items()}

@@ -67,6 +67,7 @@ def test_vectors_have_gradients(graph) -> None:
     assert bool((embedded.embedding.grad.abs() > 0).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [{"embedding_dim": 2}, {"channels": 4}])
 def test_trained_with_sums_computed_once_as_without(tmp_path, size: dict[str, int]) -> None:
     frames = []

@@ -96,6 +96,7 @@ def graph_of(atoms: ase.Atoms) -> AtomicGraph:
     return graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("own", "built_in"), TWINS, ids=lambda f: type(f).__name__)
 def test_a_formula_gives_what_the_built_in_function_gives(own, built_in) -> None:
     """Values, gradients, their derivatives and the Jacobian."""
@@ -121,6 +122,7 @@ def test_own_and_built_in_functions_stand_in_one_set() -> None:
     torch.testing.assert_close(x, torch.cat(parts, 1), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 class TestOwnFunctions(PhysicsTests):
     structures = (triclinic, ethanol)
 

@@ -196,6 +196,7 @@ def test_features_are_float64_whatever_the_data(pool: ACSF, frames: list[Atoms])
 # -- sets ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_each_element_gets_its_own_functions(
     pool: ACSF, dataset: AtomsDataset, method: str
@@ -284,6 +285,7 @@ def chains(spacing: list[float], guest: str = "Cu") -> AtomsDataset:
     return AtomsDataset([*frames, Atoms("Cu")], CUTOFF)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_functions_that_vary_at_few_atoms_come_last(method: str) -> None:
     """One pair of a hundred is short: the inner shell is an outlier detector, nothing else."""

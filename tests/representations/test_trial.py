@@ -173,6 +173,7 @@ MAKERS: dict[str, Callable[[nn.Module], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize(
     ("kind", "message"),
@@ -261,6 +262,7 @@ class SingleStep(Single):
         return (dist < self.cutoff).to(dist)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("kind", [Own, Untried, WithCharges, Exotic, Steep, Single])
 def test_what_is_right_or_cannot_be_tried_works(
@@ -279,6 +281,7 @@ def test_what_works_in_float32_only_is_tried_in_float32() -> None:
         ng.BPNN(SingleStep())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cutoff", [0.9, 4.0, 12.0])
 @pytest.mark.parametrize("species", [(1,), (1, 6, 7, 8, 9), tuple(range(1, 90))])
 def test_any_elements_and_any_cutoff_will_do(species: tuple[int, ...], cutoff: float) -> None:
@@ -296,6 +299,7 @@ def test_built_in_ones_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.perf_counter() - start < 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("functions", [[ng.G4(eta=0.1, zeta=2.0, lam=1.0)], [ng.G2(eta=4.0)]])
 def test_the_symmetry_functions_would_pass(functions: list[Any]) -> None:
     class Same(ng.ACSF):

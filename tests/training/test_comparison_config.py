@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnmd_graph.training.comparison_config import (
@@ -166,6 +166,8 @@ PLAIN = st.recursive(
 KEYS = st.sampled_from([*ComparisonConfig.model_fields, "sedes", ""])
 
 
+@pytest.mark.slow
+@settings(max_examples=40)
 @given(st.dictionaries(KEYS, PLAIN))
 def test_nonsense_is_a_value_error(values: dict[str, Any]) -> None:
     try:

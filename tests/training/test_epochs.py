@@ -49,6 +49,7 @@ def test_an_epoch_sees_every_structure_once(
     assert counts == dict.fromkeys((graph.energy.item() for graph in seven), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", range(1, SIZE + 1))
 def test_every_step_of_lbfgs_sees_every_structure(seven: AtomsDataset, batch_size: int) -> None:
     counts, _, model = seen(seven, optimizer="lbfgs", batch_size=batch_size, max_epochs=1)

@@ -78,6 +78,7 @@ def made(kind: str, species: tuple[str, ...] = ("H", "O")) -> Potential:
 KINDS = ["acsf", "embedded", "shared", "stacked", "on embedded"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_start_far_away_is_of_the_order_of_e0_alone(
     kind: str, float64: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -115,6 +116,7 @@ def crystals(symbols: tuple[str, ...], count: int, energies: dict[str, float]) -
     return frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new"), [("Ti", "Cu"), ("Mg", "Zn")])
 def test_a_hybrid_meets_a_new_metal_like_one_that_it_knows(
     old: str, new: str, float64: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -137,6 +139,7 @@ def test_a_hybrid_meets_a_new_metal_like_one_that_it_knows(
         assert e0[atomic_numbers[symbol]] == pytest.approx(energy, abs=10.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["acsf", "embedded", "stacked"])
 def test_e0_do_not_make_up_for_a_net_that_is_wrong(kind: str, float64: None) -> None:
     """A net whose outputs are a thousand times too large: E0 are those of the data without it."""
@@ -155,6 +158,7 @@ def test_e0_do_not_make_up_for_a_net_that_is_wrong(kind: str, float64: None) -> 
     assert float(change[0]) == pytest.approx(-7.0, abs=0.5)
 
 
+@pytest.mark.slow
 def test_a_good_start_is_told_without_a_warning(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -169,6 +173,7 @@ def test_a_good_start_is_told_without_a_warning(
     assert "forces" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("species", [("Cu",), ("Cu", "Au")])
 def test_more_components_than_elements_cost_nothing(species: tuple[str, ...]) -> None:
     """Eight components for one or two elements learn like plain functions."""
@@ -185,6 +190,7 @@ def test_more_components_than_elements_cost_nothing(species: tuple[str, ...]) ->
     assert errors[1] < 1.3 * errors[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [3, 8])
 def test_trained_vectors_do_not_hide_where_features_were(dim: int, float64: None) -> None:
     """After training, the scaling is that of the trained features: the next start knows them."""

@@ -17,18 +17,21 @@ from nnmd_graph.training.task import DivergedError
 from .conftest import Fit, copper, dataset, potential, same_weights, without_seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "lbfgs"])
 def test_the_loss_falls(fit: Fit, optimizer: str) -> None:
     rate = 1.0 if optimizer == "lbfgs" else 0.02
     settings: dict[str, Any] = {"optimizer": optimizer, "learning_rate": rate, "ema_decay": 0.0}
     whole = EnergyForcesLoss(energy_start=100.0)  # one weight for the whole training
-    for loss, epochs, share in ((whole, 5, 0.5), (EnergyForcesLoss(), 20, 0.1)):
+    many = 4 if optimizer == "lbfgs" else 20  # of L-BFGS, each with 20 steps
+    for loss, epochs, share in ((whole, 5, 0.5), (EnergyForcesLoss(), many, 0.1)):
         _, history = fit(loss=loss, max_epochs=epochs, **settings)
         losses = [row["train_loss"] for row in history]
         assert losses[-1] < share * losses[0]
         assert [row["epoch"] for row in history] == list(range(1, epochs + 1))
 
 
+@pytest.mark.slow
 def test_a_tiny_net_overfits(fit: Fit, train: AtomsDataset) -> None:
     few = train[:3]
     model, _ = fit(
@@ -39,6 +42,7 @@ def test_a_tiny_net_overfits(fit: Fit, train: AtomsDataset) -> None:
     assert metrics["forces_mae"] < 6.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_the_best_epoch_on_the_validation_set_wins(
     fit: Fit, val: AtomsDataset, ema_decay: float
@@ -109,6 +113,7 @@ def _distance(a: Potential, b: Potential) -> float:
     return max(float((x - y).detach().abs().max()) for x, y in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [EnergyForcesLoss(), EnergyForcesLoss(1.0, 1.0, 10.0)])
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_precomputed_features_change_nothing(
@@ -183,6 +188,7 @@ def test_the_global_random_numbers_stay_untouched(fit: Fit) -> None:
     assert torch.equal(torch.get_rng_state(), before[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "lbfgs"])
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 def test_the_weight_of_the_energy_follows_the_learning_rate(

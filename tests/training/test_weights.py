@@ -118,6 +118,7 @@ def test_weights_of_one_change_nothing(fit: Fit) -> None:
         torch.testing.assert_close(ones.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`frames`. equal structures with unequal labels")
 @pytest.mark.parametrize("optimizer", ["adamw", "lbfgs"])
 def test_a_heavy_structure_is_fitted_better(optimizer: str) -> None:

@@ -40,6 +40,7 @@ def many(tmp_path: Path) -> Path:
     return tmp_path / "many.extxyz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [7, 13, 24])
 def test_many_elements_train_by_default(tmp_path: Path, count: int) -> None:
     ase.io.write(tmp_path / "data.extxyz", alloys(list(range(21, 21 + count)), 2 * count + 10))
@@ -59,6 +60,7 @@ def test_many_elements_train_by_default(tmp_path: Path, count: int) -> None:
     assert len(result.history) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "kind"),
     [
@@ -82,6 +84,7 @@ def test_few_elements_keep_symmetry_functions(tmp_path: Path) -> None:
     assert read_config(tmp_path / "r" / "config.yaml").model.name == "bpnn"
 
 
+@pytest.mark.slow
 def test_the_command_line_says_it(many: Path, tmp_path: Path) -> None:
     arguments = [str(many), "-o", str(tmp_path / "run"), "--max-epochs", "1"]
     result = CliRunner().invoke(app, ["train", *arguments])

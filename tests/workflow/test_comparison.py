@@ -34,6 +34,7 @@ from nnmd_graph.workflow.comparison_runs import plan, subset_sizes
 
 from .conftest import SMALL, copper
 
+pytestmark = pytest.mark.slow  # its trainings are shared by most of these tests
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ("us_per_atom", "training_seconds", "peak_memory_mb")
 BROKEN = {"cutoff": 3.6, "hidden_channels": [4]} | {

@@ -29,6 +29,7 @@ def atoms() -> Atoms:
     return bulk("Cu", cubic=True) * (2, 1, 1)
 
 
+@pytest.mark.slow
 def test_nve_conserves_the_energy(potential: Potential, atoms: Atoms) -> None:
     before = atoms.copy()
     result = run_md(potential, atoms, temperature=200, steps=200, timestep=1.0)
@@ -59,6 +60,7 @@ def test_the_same_seed_gives_the_same_run(potential: Potential, atoms: Atoms) ->
         assert not np.array_equal(runs[0], runs[2])
 
 
+@pytest.mark.slow
 def test_nvt_keeps_its_temperature(potential: Potential, atoms: Atoms) -> None:
     with torch.no_grad():
         potential.model.baseline.scale.fill_(1e-9)  # an ideal gas, of which all is known
@@ -86,6 +88,7 @@ def test_velocities_are_maxwell_boltzmann() -> None:
     assert (scaled**4).mean() == pytest.approx(3.0, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["md.traj", "md.extxyz"])
 def test_what_is_written(potential: Potential, atoms: Atoms, tmp_path: Path, name: str) -> None:
     result = run_md(potential, atoms, steps=25, log_interval=10, output=tmp_path / "new" / name)

@@ -22,6 +22,7 @@ def with_model(settings: dict[str, Any], **convolutions: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolutions", [{"conv": "painn"}, {"conv": "schnet", "stack": True}])
 def test_a_run_and_its_continuation(
     settings: Settings, tmp_path: Path, convolutions: dict[str, Any]

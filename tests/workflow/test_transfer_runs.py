@@ -53,6 +53,7 @@ def run(*arguments: Any, status: int = 0) -> Any:
     return result
 
 
+@pytest.mark.slow
 def test_the_command_line_adds_the_elements_of_the_data(
     model: Path, new: Path, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_the_command_line_adds_the_elements_of_the_data(
     assert states[0].keys() == states[1].keys()
 
 
+@pytest.mark.slow
 def test_a_config_freezes_and_weighs(model: Path, new: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(
@@ -98,6 +100,7 @@ def test_a_config_freezes_and_weighs(model: Path, new: Path, tmp_path: Path) -> 
     assert again.history == result.history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("section", "message"),
     [
