@@ -74,8 +74,8 @@ MUTATIONS = {
         (
             (
                 T + "run.py",
-                "shuffle=shuffle, generator",
-                "shuffle=shuffle, drop_last=True, generator",
+                "shuffle=not self.step.full_batch, generator",
+                "drop_last=True, generator",
             ),
         ),
         "tests/training/test_epochs.py tests/training/test_trainer.py",
@@ -96,15 +96,15 @@ MUTATIONS = {
         (
             (
                 T + "run.py",
-                "= self.potential if self.average is None else self.average.module",
-                "= self.potential",
+                "self.potential if average is None else average.module",
+                "self.potential",
             ),
         ),
         "tests/training/test_trainer.py",
     ),
     9: Mutation(
         "gradient clipping off",
-        ((T + "task.py", "if gradient_clip is not None:", "if False:"),),
+        ((T + "steps/step.py", "if self.gradient_clip:", "if False:"),),
         "tests/training/test_trainer.py",
     ),
     10: Mutation(
@@ -179,9 +179,9 @@ MUTATIONS = {
         "L-BFGS closure misses the last of several batches",
         (
             (
-                T + "task.py",
-                "every(loader):\n            out = module(",
-                "list(loader)[:-1] or loader:\n            out = module(",
+                T + "steps/lbfgs.py",
+                "every(loader):\n                out =",
+                "list(loader)[:-1] or loader:\n                out =",
             ),
         ),
         "tests/training/test_epochs.py",

@@ -64,6 +64,7 @@ OPTIMIZERS: dict[str, Any] = {
 
 
 # -------------------------------------------------------------------------------------- end to end
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_of_any_kind_trains_and_resumes_to_the_last_bit(
     fit: Fit, tmp_path: Path, name: str
