@@ -63,6 +63,23 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda function, **_: call)
 
 
+def leave_out_plots(patch: pytest.MonkeyPatch) -> None:
+    """Leave out what each run draws, which takes longer than a short training."""
+
+    def draw(*arguments: Any, **_: Any) -> None:
+        [path] = [a for a in arguments if isinstance(a, Path)]
+        path.write_bytes(b"")
+
+    for name in ("parity", "error_histogram", "learning_curves"):
+        patch.setattr(f"nnmd_graph.workflow.training.{name}", draw)
+
+
+@pytest.fixture
+def no_plots_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, for one test."""
+    leave_out_plots(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Give the folder of published data sets and reference results, or skip the test."""

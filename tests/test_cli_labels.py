@@ -20,7 +20,7 @@ SETTINGS = SMALL | {"training": {"max_epochs": 1}, "model": SMALL["model"] | {"c
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_plots_of_runs: None) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("config.yaml").write_text(yaml.safe_dump(SETTINGS))
     return tmp_path

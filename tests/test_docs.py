@@ -93,10 +93,11 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page, "python")], ids=lambda p: p.name
 )
-def test_python_runs(page: Path, data_folder: Path) -> None:
-    """All code of a page in one namespace, with fewer epochs."""
+def test_python_runs(page: Path, data_folder: Path, no_plots_of_runs: None) -> None:
+    """All code of a page in one namespace, with fewer epochs and steps."""
     code = "\n".join(blocks(page, "python"))
     code = re.sub(r"max_epochs=\d+", "max_epochs=2", code)
+    code = code.replace('"training": dict(', '"nve": {"steps": 10}, "training": dict(')
     exec(compile(code, str(page), "exec"), {"__name__": "page"})
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from nnmd_graph.files import is_leftover, read_archive, read_json, replacing, write_json
 
+from .conftest import leave_out_plots
 from .damage import READERS, check, make, read_model
 
 STORED = Path(__file__).parent / "models" / "data"
@@ -19,16 +20,18 @@ STORED = Path(__file__).parent / "models" / "data"
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small run and a small comparison."""
-    return make(tmp_path_factory.mktemp("written"))
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_plots(patch)
+        return make(tmp_path_factory.mktemp("written"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_no_flipped_bit_and_no_cut_file_is_taken_for_whole(written: Path, name: str) -> None:
     """As `python tests/damage.py --flips 200` does, with fewer bits."""
-    result = check(written / name, READERS[name], flips=40, seed=1)
+    result = check(written / name, READERS[name], flips=20, seed=1)
     assert not result.wrong
-    assert result.refused > 30 or name.endswith("config.yaml")  # where comments are
+    assert result.refused > 15 or name.endswith("config.yaml")  # where comments are
 
 
 @pytest.mark.parametrize("name", ["bpnn_format_1", "bpnn_format_2", "gcnn_format_2"])

@@ -66,7 +66,7 @@ def test_threads_that_share_a_calculator_get_their_own_numbers(
 
     start = threading.Barrier(8)
     with ThreadPoolExecutor(8, initializer=start.wait) as pool:
-        list(pool.map(ask, range(140)))  # 420 properties
+        list(pool.map(ask, range(72)))  # 216 properties
 
 
 def test_a_calculator_is_copied_and_stored_with_a_lock_of_its_own(make_potential: Make) -> None:

@@ -48,7 +48,7 @@ def test_training_on_forces(dataset: AtomsDataset, tmp_path: Path, conv: str, re
     model = GCNN(dataset.species, CUTOFF, conv, 2, 8, 6, readout=readout)
     potential = Potential(model)
     start = {name: p.detach().clone() for name, p in potential.named_parameters()}
-    trainer = Trainer(max_epochs=10, learning_rate=0.01, device="cpu", ema_decay=0.0)
+    trainer = Trainer(max_epochs=6, learning_rate=0.02, device="cpu", ema_decay=0.0)
     history = trainer.fit(potential, dataset[:5], dataset[5:])
     assert min(row["train_loss"] for row in history) < 0.9 * history[0]["train_loss"]
     moved = [name for name, p in potential.named_parameters() if not torch.equal(p, start[name])]

@@ -14,7 +14,7 @@ from nnmd_graph.models import BPNN, Potential
 from nnmd_graph.representations import ACSF, G2, G4, G5, EmbeddedACSF, SymmetryFunction
 from nnmd_graph.representations.symmetry_functions import TYPES, from_dict
 from nnmd_graph.testing import PhysicsTests
-from nnmd_graph.testing.structures import ethanol, triclinic
+from nnmd_graph.testing.structures import triclinic
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -124,7 +124,7 @@ def test_own_and_built_in_functions_stand_in_one_set() -> None:
 
 @pytest.mark.slow
 class TestOwnFunctions(PhysicsTests):
-    structures = (triclinic, ethanol)
+    structures = (triclinic,)
 
     def make_model(self, species: tuple[int, ...], cutoff: float) -> torch.nn.Module:
         functions = [Slater(alpha=0.5), Legendre(alpha=0.2), OwnNarrowAngle(eta=0.05, zeta=2.0,

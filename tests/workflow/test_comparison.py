@@ -32,6 +32,7 @@ from nnmd_graph.workflow import train_from_config
 from nnmd_graph.workflow.building import read_parts
 from nnmd_graph.workflow.comparison_runs import plan, subset_sizes
 
+from ..conftest import leave_out_plots
 from .conftest import SMALL, copper
 
 pytestmark = pytest.mark.slow  # its trainings are shared by most of these tests
@@ -41,10 +42,6 @@ BROKEN = {"cutoff": 3.6, "hidden_channels": [4]} | {
     "representation": SMALL["model"]["representation"],
     "training": {"learning_rate": 1e30, "ema_decay": 0},
 }
-
-
-def draw(*arguments: Any, **keywords: Any) -> None:
-    [a for a in arguments if isinstance(a, Path)][-1].write_bytes(b"")
 
 
 def settings(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -108,8 +105,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, A
     values = settings(folder / "data", learning_curve=[0.5])
     values["models"]["broken"] = BROKEN
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("parity", "error_histogram", "learning_curves"):
-            patch.setattr(f"nnmd_graph.workflow.training.{name}", draw)
+        leave_out_plots(patch)
         ng.compare(values, output=folder / "out")
         shutil.copy(folder / "out" / "report.html", folder / "out" / "drawn.html")
         yield values, folder / "out"

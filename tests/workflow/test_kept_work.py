@@ -155,7 +155,7 @@ def test_a_run_that_has_lost_a_part_does_not_go_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["missing", "cut", "edited"])
-def test_a_log_that_was_lost_is_told_and_written_again(run: Path, how: str) -> None:
+def test_a_log_that_was_lost_is_told_and_made_again(run: Path, how: str) -> None:
     values, before = read_config(run / "config.yaml"), (run / "log.csv").read_bytes()
     if how == "missing":
         (run / "log.csv").unlink()
