@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from nnmd_graph.models.energy_model import BPNN, EnergyModel
     from nnmd_graph.models.gcnn import GCNN
     from nnmd_graph.models.potential import Potential
+    from nnmd_graph.models.readout import Readout
+    from nnmd_graph.models.sum_model import SumModel
+    from nnmd_graph.models.term import EnergyTerm
+    from nnmd_graph.models.terms.repulsion import ZBL
     from nnmd_graph.representations.acsf import ACSF
     from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
     from nnmd_graph.representations.polynomial_functions import (
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
         PolynomialRadial,
         PolynomialWide,
     )
+    from nnmd_graph.representations.representation import FixedRepresentation, Representation
     from nnmd_graph.representations.selection import select_functions
     from nnmd_graph.representations.stacked import stack
     from nnmd_graph.representations.symmetry_functions import (
@@ -61,6 +66,7 @@ __all__ = [
     "G4",
     "G5",
     "GCNN",
+    "ZBL",
     "AtomicGraph",
     "AtomsDataset",
     "Callback",
@@ -68,12 +74,17 @@ __all__ = [
     "EmbeddedACSF",
     "EnergyForcesLoss",
     "EnergyModel",
+    "EnergyTerm",
+    "FixedRepresentation",
     "NNMDCalculator",
     "PolynomialNarrow",
     "PolynomialRadial",
     "PolynomialWide",
     "Potential",
+    "Readout",
+    "Representation",
     "Step",
+    "SumModel",
     "SymmetryFunction",
     "Trainer",
     "compare",

@@ -14,6 +14,7 @@ ORDER = [
     "errors",
     "naming",
     "elements",
+    "periodic_table",
     "choices",
     "units",
     "addresses",

@@ -103,27 +103,32 @@ def save_n2p2(
 
 
 # --------------------------------------------------------------------------- what can be expressed
-def _checked(model: EnergyModel) -> EnergyModel:
+def _checked(model: Any) -> EnergyModel:
     """The model if all of its parts have a counterpart in n2p2."""
+    _check_kind("model", model, (EnergyModel,))
     for what, module, kinds in (
-        ("model", model, (EnergyModel,)),
         ("representation", model.representation, (ACSF,)),
         ("readout", model.readout, (ElementReadout,)),
         ("scaler", model.scaler, (RangeScaler, FeatureScaler, type(None))),
     ):
-        if type(module) not in kinds:
-            names = " or ".join(kind.__name__ for kind in kinds)
-            raise ValueError(
-                f"`potential`: expected a {what} that n2p2 knows ({names}), got "
-                f"{type(module).__name__}; such a potential cannot be written in its format"
-            )
+        _check_kind(what, module, kinds)
     activations = {name for net in _nets(model) for name in net.activation}
     for name in sorted(activations - LETTERS.keys()):
         raise ValueError(
             f"`potential`: expected activations that n2p2 knows ({', '.join(LETTERS)}), got "
             f"{name!r}; train with one of these, for example 'tanh'"
         )
-    return model
+    known: EnergyModel = model
+    return known
+
+
+def _check_kind(what: str, module: object, kinds: tuple[type, ...]) -> None:
+    if type(module) not in kinds:
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(
+            f"`potential`: expected a {what} that n2p2 knows ({names}), got "
+            f"{type(module).__name__}; such a potential cannot be written in its format"
+        )
 
 
 def _nets(model: EnergyModel) -> list[MLP]:

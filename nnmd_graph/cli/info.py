@@ -53,7 +53,8 @@ def _write_plots(path: Path, folder: Path) -> None:
     from nnmd_graph.models import Potential
     from nnmd_graph.representations import ACSF
 
-    representation = Potential.load(path).model.representation
+    net = Potential.load(path).net
+    representation = None if net is None else net.representation
     if not isinstance(representation, ACSF):
         print_warning(f"{shown(path)} has no symmetry functions to plot")
         return

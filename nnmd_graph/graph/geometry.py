@@ -133,7 +133,8 @@ def edge_vectors(graph: AtomicGraph, edges: slice | None = None) -> EdgeVectors:
 
     .. math:: edge\_vec = pos_j - pos_i + edge\_cell\_shift \cdot cell
 
-    Differentiable in `pos` and `cell`, to any order. Works for a graph and for a batch.
+    Differentiable in `pos` and `cell`, to any order. Works for a graph and for a batch. Where an
+    engine brought the vectors along, as `edge_vec` of the graph, they are taken as they are.
 
     Args:
         graph: a graph or a batch.
@@ -144,6 +145,9 @@ def edge_vectors(graph: AtomicGraph, edges: slice | None = None) -> EdgeVectors:
     """
     check_graph(graph)
     edges = slice(None) if edges is None else edges
+    if "edge_vec" in graph:
+        brought: Tensor = graph.edge_vec
+        return brought[edges]
     j, i = graph.edge_index[:, edges].unbind(0)
     # index_select: its backward (index_add) is deterministic, that of pos[j] is not when threaded.
     vec = graph.pos.index_select(0, j) - graph.pos.index_select(0, i)

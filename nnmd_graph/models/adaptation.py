@@ -15,19 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nnmd_graph.models.readout import ElementReadout
-from nnmd_graph.models.shared_readout import SharedReadout
-from nnmd_graph.nn.mlp import MLP
-from nnmd_graph.representations.range_scaling import RangeScaler
-from nnmd_graph.representations.scaling import FeatureScaler, Moments
-from nnmd_graph.representations.stacked import StackedConvolutions
-
-Scaler = FeatureScaler | RangeScaler
+from nnmd_graph.models.readout import Readout
+from nnmd_graph.nn.first_layer import FirstLayer
+from nnmd_graph.representations.feature_moments import Moments
+from nnmd_graph.representations.representation import Representation
+from nnmd_graph.representations.scaler import Scaler
 
 KNOWN = 30.0
 """Mean square, in units of the old variance, up to which new features count as known: another part
@@ -39,62 +35,6 @@ NOTHING = 1e-6
 FLOOR = 1e-4
 """Variance, in units of a feature's, that every direction counts as having had: below it features
 hardly enter the net, and float32 does not tell it from rounding."""
-
-
-@dataclass(frozen=True)
-class FirstLayer:
-    """A linear map of scaled features, u = W x' + b.
-
-    Attributes:
-        weight: W [H, F], perhaps beside weights of something else.
-        bias: b [H].
-        condition: What scales and shifts u for each element, see
-            :class:`nnmd_graph.nn.conditioned.ConditionedMLP`.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    condition: Tensor | None = None
-
-    def write(self, weight: Tensor, constant: Tensor) -> None:
-        """Let u be W' x' + b + c, [H, F] and [H]."""
-        self.weight.copy_(weight)
-        self.bias.add_(constant.to(self.bias))
-        if self.condition is not None:  # (1 + A e) (W x' + c) + b + B e
-            factor, shift = self.condition.chunk(2)
-            shift.add_(constant.to(shift).unsqueeze(1) * factor)
-
-
-def layers_behind(model: nn.Module, row: int, num_rows: int) -> list[FirstLayer] | None:
-    """First layers that take what row ``row`` of a scaling gives.
-
-    None where these are not known, or frozen.
-
-    Args:
-        model: A stack of convolutions, or a readout.
-        row: Number of the element, or 0 of a scaling in common.
-        num_rows: Rows that the scaling has.
-    """
-    if isinstance(model, StackedConvolutions):
-        inputs: Any = model.inputs[row]
-        if _trained(inputs, model.embedding):
-            return [FirstLayer(inputs.weight, model.embedding.weight[row])]
-    if isinstance(model, ElementReadout):
-        nets: Any = list(model.net.nets) if num_rows == 1 else [model.net.nets[row]]
-        if _trained(*(net.linears[0] for net in nets)):
-            return [FirstLayer(net.linears[0].weight, net.linears[0].bias) for net in nets]
-    if isinstance(model, SharedReadout) and num_rows == 1 and _trained(model):
-        net: Any = model.net
-        if isinstance(net, MLP):
-            return [FirstLayer(net.linears[0].weight, net.linears[0].bias)]
-        first, condition = net.net.linears[0], net.conditions[0]
-        return [FirstLayer(first.weight, first.bias, condition.weight)]
-    return None
-
-
-def _trained(*modules: nn.Module) -> bool:
-    """Whether weights may be changed: none of them is frozen."""
-    return all(p.requires_grad for module in modules for p in module.parameters())
 
 
 def projection(old: Moments, new: Moments, limit: float) -> Tensor | None:
@@ -124,8 +64,8 @@ def projection(old: Moments, new: Moments, limit: float) -> Tensor | None:
 
 @torch.no_grad()
 def adapt(
-    scaler: nn.Module | None,
-    behind: nn.Module,
+    scaler: Scaler,
+    behind: Representation | Readout,
     x: Tensor,
     species_id: Tensor,
     near: tuple[Tensor, Tensor],
@@ -136,7 +76,7 @@ def adapt(
     """Carry a scaling and the first layers behind it over to the features of new data.
 
     Args:
-        scaler: Of a model; None and unknown kinds are left alone.
+        scaler: Of a model.
         behind: The readout, or the stack of convolutions, that takes what it gives.
         x: Features, [N, F].
         species_id: Local element numbers, [N].
@@ -144,19 +84,19 @@ def adapt(
         limit: t_0.
         kept: Features that are to enter, [F]; None: those that do.
         merged: M [F, F] of each row of the scaling; the old model is then asked for its features
-            x M, see :mod:`nnmd_graph.models.alike`. None: for x.
+            x M, see :mod:`nnmd_graph.representations.more_elements`. None: for x.
 
     Returns:
         Whether there was something that the old features do not hold.
     """
-    if not isinstance(scaler, FeatureScaler | RangeScaler) or not bool(scaler.fitted().any()):
+    if not bool(scaler.fitted().any()):
         return False  # features are meant to be taken as they are
     num_rows, changed = len(scaler.mean), False
     for row in range(num_rows):
-        rows = x if num_rows == 1 else x[species_id == row]
+        rows = scaler.rows(x, species_id, row)
         if len(rows):
-            around = near[0] if num_rows == 1 else near[0][near[1] == row]
-            layers = layers_behind(behind, row, num_rows)
+            around = scaler.rows(*near, row)
+            layers = behind.first_layers(row, num_rows)
             part = _Part(rows, around, None if merged is None else merged[row].to(rows.device))
             changed |= _adapt_row(scaler, row, layers, part, limit, kept)
     return changed
@@ -190,10 +130,10 @@ def _adapt_row(
 ) -> bool:
     x = part.x
     old, new = scaler.moments(row), Moments.of(x)
-    entered = scaler.kept(row) if isinstance(scaler, FeatureScaler) else old.sigma >= 0.0
+    entered = scaler.kept(row)
     kept = entered if kept is None else kept | entered
     if not bool(scaler.fitted()[row].any()):  # a new element whose net is fresh
-        _hold(scaler, row, new, x, kept)
+        scaler.hold(row, x, kept)
         return False
     onto = projection(old, part.as_the_old_knows(), limit)
     comes_alive = kept & (old.sigma == 0.0) & (new.sigma > 0.0)
@@ -204,20 +144,13 @@ def _adapt_row(
     matrix, offset = scaler.affine(row)
     shrunk = onto.mT @ matrix
     if layers is None:
-        if isinstance(scaler, FeatureScaler) and limit > 0.0:  # without any nothing would be learnt
-            scaler.matrix[row] = part.of_the_old(shrunk)
+        if limit > 0.0:  # without any features nothing would be learnt
+            scaler.replace(row, part.of_the_old(shrunk))
         return True
-    _hold(scaler, row, new, x, kept)
+    scaler.hold(row, x, kept)
     constant = old.mean @ (matrix - shrunk) + offset
     _rewrite(scaler, row, layers, part.of_the_old(shrunk), constant)
     return True
-
-
-def _hold(scaler: Scaler, row: int, moments: Moments, x: Tensor, kept: Tensor) -> None:
-    if isinstance(scaler, RangeScaler):
-        scaler.widen(row, x)
-    else:
-        scaler.hold(row, moments, kept)
 
 
 def _rewrite(
@@ -234,18 +167,20 @@ def _rewrite(
 
 
 @torch.no_grad()
-def rescale(scaler: nn.Module | None, behind: nn.Module, x: Tensor, species_id: Tensor) -> None:
+def rescale(
+    scaler: Scaler, behind: Representation | Readout, x: Tensor, species_id: Tensor
+) -> None:
     """Fit a scaling to features that have been trained; what follows stays the same.
 
     The scaling then tells how the features of the data spread. Arguments as for :func:`adapt`.
     """
-    if not isinstance(scaler, FeatureScaler) or not bool(scaler.fitted().any()):
+    if not bool(scaler.fitted().any()):
         return
     num_rows = len(scaler.mean)
     for row in range(num_rows):
-        rows = x if num_rows == 1 else x[species_id == row]
-        layers = layers_behind(behind, row, num_rows)
+        rows = scaler.rows(x, species_id, row)
+        layers = behind.first_layers(row, num_rows)
         if len(rows) and layers is not None:
             matrix, offset = scaler.affine(row)
-            scaler.hold(row, Moments.of(rows), scaler.kept(row))
+            scaler.hold(row, rows, scaler.kept(row))
             _rewrite(scaler, row, layers, matrix, offset)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.scatter import take
 
 
@@ -45,6 +46,16 @@ class Baseline(nn.Module):
         super()._apply(fn, recurse)
         self.isolated_energies = energies.to(self.scale.device)
         return self
+
+    @torch.no_grad()
+    def carry_over(self, old: Baseline, origins: Origins) -> None:
+        """Take over scale and E0; those of new elements are zero."""
+        for name in ("scale", "fitted"):
+            self.get_buffer(name).copy_(old.get_buffer(name))
+        for s, z in enumerate(origins.new):
+            known = origins.is_known(s)
+            e0 = old.isolated_energies[old.species.index(z)] if known else torch.zeros(())
+            self.isolated_energies[s] = e0
 
     @torch.no_grad()
     def set(self, isolated_energies: Mapping[int, float], scale: float) -> None:

@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -16,11 +16,17 @@ from nnmd_graph.errors import reason
 from nnmd_graph.files import read_archive, write_archive
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.readout import ElementReadout
+from nnmd_graph.models.shared_readout import SharedReadout
+from nnmd_graph.models.sum_model import SumModel
+from nnmd_graph.models.term import EnergyTerm, PlainTerm
+from nnmd_graph.models.terms.repulsion import ZBL
 from nnmd_graph.representations.acsf import ACSF
 from nnmd_graph.representations.common_scaling import CommonScaler
 from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
+from nnmd_graph.representations.graph_convolutions import GraphConvolutions
 from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.scaling import FeatureScaler
+from nnmd_graph.representations.stacked import StackedConvolutions
 
 FORMAT = "nnmd_graph"
 FORMAT_VERSION = 3
@@ -28,24 +34,37 @@ FORMAT_VERSION = 3
 modules; models may hold the ranges of their features. 3: a checksum of all bytes at the end."""
 FIRST_SEALED = 3
 
+Registered = TypeVar("Registered", bound=nn.Module)
+
 MODULES: dict[str, type[nn.Module]] = {
     module.__name__: module
-    for module in (ACSF, EmbeddedACSF, ElementReadout, FeatureScaler, CommonScaler, RangeScaler)
+    for module in (
+        *(ACSF, EmbeddedACSF, GraphConvolutions, StackedConvolutions),
+        *(ElementReadout, SharedReadout),
+        *(FeatureScaler, CommonScaler, RangeScaler),
+        *(EnergyModel, SumModel, PlainTerm, ZBL),
+    )
 }
 
 
-def register(module: type[nn.Module]) -> type[nn.Module]:
-    """Make a representation, readout or scaler of one's own loadable, by its class name.
+def register(module: type[Registered]) -> type[Registered]:
+    """Make a representation, readout, scaler or energy term of one's own loadable, by its name.
 
     The class offers ``hyper_parameters() -> dict`` of plain values, and ``module(**dict)`` or
     ``module.from_hyper_parameters(dict)`` builds it again. Usable as a decorator.
 
     Raises:
         ValueError: If another class has the name.
+        TypeError: If the class lacks ``hyper_parameters``.
     """
     name = module.__name__
     if MODULES.get(name, module) is not module:
         raise ValueError(f"`module`: expected a name of its own, {name!r} is taken; rename it")
+    if getattr(module, "hyper_parameters", None) is None:
+        raise TypeError(
+            f"`module`: expected a class with hyper_parameters(), got {name}; let it return the "
+            "arguments that make the module again"
+        )
     MODULES[name] = module
     return module
 
@@ -101,31 +120,33 @@ def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, An
     return values
 
 
-def describe(model: EnergyModel) -> dict[str, Any]:
-    """Plain values that rebuild a model without its weights."""
-    return {
-        "species": list(model.species),
-        "cutoff": model.cutoff,
-        "representation": _describe(model.representation),
-        "readout": _describe(model.readout),
-        "scaler": None if model.scaler is None else _describe(model.scaler),
-        "dtype": str(model.baseline.scale.dtype).removeprefix("torch."),
-    }
+def describe(model: EnergyTerm) -> dict[str, Any]:
+    """Plain values that rebuild a model without its weights.
+
+    An energy model is described by its parts, another term by its name and arguments.
+    """
+    values = _describe(model)
+    if isinstance(model, EnergyModel):
+        values = values["arguments"]
+    return values | {"dtype": str(model.dtype).removeprefix("torch.")}
 
 
-def build(values: dict[str, Any]) -> EnergyModel:
+def build(values: dict[str, Any]) -> EnergyTerm:
     """Inverse of :func:`describe`."""
-    model = EnergyModel(
-        _build(values["representation"]),
-        _build(values["readout"]),
-        species=values["species"],
-        cutoff=values["cutoff"],
-        scaler=_build_scaler(values["scaler"]),
-    )
+    given = {key: value for key, value in values.items() if key != "dtype"}
+    if "name" not in given:
+        scaler = given["scaler"]
+        if isinstance(scaler, list):  # format version 1
+            sizes = dict(zip(("num_species", "num_features", "ridge"), scaler, strict=False))
+            given["scaler"] = {"name": "FeatureScaler", "arguments": sizes}
+        given = {"name": "EnergyModel", "arguments": given}
+    model = _build(given)
+    if not isinstance(model, EnergyTerm):
+        raise TypeError(f"an energy term is expected, got {type(model).__name__}")
     return model.to(getattr(torch, values["dtype"]))
 
 
-def save(model: EnergyModel, path: Path) -> None:
+def save(model: EnergyTerm, path: Path) -> None:
     """Write a model.
 
     Raises:
@@ -141,7 +162,7 @@ def save(model: EnergyModel, path: Path) -> None:
     save_tensors(values, path)
 
 
-def load(path: Path, device: str | torch.device = "cpu") -> EnergyModel:
+def load(path: Path, device: str | torch.device = "cpu") -> EnergyTerm:
     """Read a model.
 
     Raises:
@@ -177,7 +198,7 @@ def check_finite_model(model: nn.Module) -> None:
         ValueError: If a weight, a limit, a scaling or an energy is NaN or infinite.
     """
     wrong = not_finite(model.state_dict())
-    if isinstance(model, EnergyModel):
+    if isinstance(model, EnergyTerm):
         wrong += _not_finite_values(describe(model))
     if wrong:
         raise ValueError(
@@ -218,39 +239,40 @@ def _not_finite_values(values: Any, name: str = "") -> list[str]:
     ]
 
 
-def _describe(module: nn.Module) -> dict[str, Any]:
+def _describe(module: Any) -> dict[str, Any]:
     name = type(module).__name__
-    if MODULES.get(name) is not type(module) or not hasattr(module, "hyper_parameters"):
+    if MODULES.get(name) is not type(module):
         raise ValueError(
             "`model`: expected registered modules with hyper_parameters(), got "
             f"{name}; decorate the class with nnmd_graph.models.checkpoint.register"
         )
-    # mypy: torch declares unknown attributes of a module as tensors.
-    arguments = module.hyper_parameters()  # type: ignore[operator]
-    # A representation may stand on another one.
-    arguments = {k: _describe(v) if isinstance(v, nn.Module) else v for k, v in arguments.items()}
-    return {"name": name, "arguments": arguments}
+    known: Any = module
+    return {"name": name, "arguments": _plain(known.hyper_parameters())}
 
 
-def _build(values: dict[str, Any]) -> nn.Module:
-    name, arguments = values["name"], values["arguments"]
+def _plain(value: Any) -> Any:
+    """A value with its parts described: a representation may stand on another one."""
+    if isinstance(value, nn.Module):
+        return _describe(value)
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value
+
+
+def _build(values: Any) -> Any:
+    """Inverse of :func:`_plain`."""
+    if isinstance(values, list):
+        return [_build(value) for value in values]
+    if not isinstance(values, dict):
+        return values
+    if values.keys() != {"name", "arguments"}:
+        return {key: _build(value) for key, value in values.items()}
+    name, arguments = values["name"], _build(values["arguments"])
     if name not in MODULES:
         raise ValueError(
             f"`path`: expected modules that are known, {sorted(MODULES)}, got {name!r}; import "
             "the file that defines and registers it first"
         )
-    arguments = {k: _build(v) if _is_module(v) else v for k, v in arguments.items()}
     module = MODULES[name]
-    if hasattr(module, "from_hyper_parameters"):
-        return module.from_hyper_parameters(arguments)
-    return module(**arguments)
-
-
-def _is_module(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"name", "arguments"}
-
-
-def _build_scaler(values: dict[str, Any] | list[Any] | None) -> Any:
-    if values is None:
-        return None
-    return FeatureScaler(*values) if isinstance(values, list) else _build(values)
+    make: Any = getattr(module, "from_hyper_parameters", None)  # plain modules may lack it
+    return module(**arguments) if make is None else make(arguments)

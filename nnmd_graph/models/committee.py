@@ -10,7 +10,8 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
-from nnmd_graph.models.potential import Potential, Prediction
+from nnmd_graph.models.evaluators import Prediction
+from nnmd_graph.models.potential import Potential
 
 
 class CommitteePrediction(Prediction, total=False):

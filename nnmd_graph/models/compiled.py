@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.models.energy_model import EnergyModel
+from nnmd_graph.models.evaluators import Prediction
 from nnmd_graph.models.padding import Padding, with_pairs
-from nnmd_graph.models.potential import Potential, Prediction
-from nnmd_graph.models.shared_readout import SharedReadout
-from nnmd_graph.representations.graph_convolutions import GraphConvolutions
+from nnmd_graph.models.potential import Potential
 
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-9}
 """Largest difference between compiled and plain results, over the largest value."""
@@ -36,9 +36,11 @@ Fields = dict[str, Tensor]
 def why_not_compilable(potential: Potential) -> str | None:
     """What keeps a model from being compiled as a whole; None if nothing does."""
     model = potential.model
-    if type(model.representation) is not GraphConvolutions:
+    if not isinstance(model, EnergyModel):
+        return f"the energy term {type(model).__name__}"
+    if not model.features.compilable:
         return f"the representation {type(model.representation).__name__}"
-    if not isinstance(model.readout, SharedReadout):
+    if not model.head.compilable:
         return f"the readout {type(model.readout).__name__}"
     return None
 

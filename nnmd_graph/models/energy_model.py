@@ -12,32 +12,42 @@ from torch import Tensor, nn
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.memory import check_memory
 from nnmd_graph.models.baseline import Baseline
-from nnmd_graph.models.readout import ElementReadout
+from nnmd_graph.models.evaluators import Autograd, Chunked, Evaluator, Precomputed
+from nnmd_graph.models.readout import ElementReadout, Readout, as_readout
 from nnmd_graph.models.shared_readout import SharedReadout
+from nnmd_graph.models.term import EnergyTerm
+from nnmd_graph.nn.first_layer import Moved
+from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.scatter import take
-from nnmd_graph.nn.species import species_of, species_tuple
+from nnmd_graph.nn.species import species_of
 from nnmd_graph.representations.auto import bytes_of_scaling
 from nnmd_graph.representations.common_scaling import CommonScaler
-from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.ranges import FeatureRanges
+from nnmd_graph.representations.representation import (
+    PlainRepresentation,
+    Representation,
+    as_representation,
+    lone_atoms,
+)
+from nnmd_graph.representations.scaler import Scaler, carry_row
 from nnmd_graph.representations.scaling import FeatureScaler
 from nnmd_graph.representations.trial import check_representation
 
 
-class EnergyModel(nn.Module):
+class EnergyModel(EnergyTerm):
     """Sum of atomic energies, E = sum_i E_i.
 
     E_i = E0_s + scale (readout(x'_i) - readout(x'_s,isolated)), x' the scaled features: an atom
     without neighbours has the energy E0 of its element exactly.
 
     Args:
-        representation: Module, graph -> x [N, F].
+        representation: :class:`nnmd_graph.Representation`, or any module graph -> x [N, F].
         readout: Module, (x [N, F], species_id [N]) -> [N]. One with an ``embedding_dim`` D finds
             the vectors of the atoms' elements beside the features, x [N, F + D]: the
-            ``embedding`` [S, D] of the representation, one parameter that both uses train.
+            ``element_vectors`` [S, D] of the representation, one parameter that both uses train.
         species: Elements; None takes ``representation.species``.
         cutoff: Radius in Å that graphs must reach; None takes ``representation.cutoff``.
-        scaler: Module, (x, species_id) -> x'; None leaves features as they are.
+        scaler: Scaling, (x, species_id) -> x'; None leaves features as they are.
 
     Raises:
         ValueError: If ``species`` or ``cutoff`` are missing, or a representation of one's own does
@@ -59,50 +69,56 @@ class EnergyModel(nn.Module):
         *,
         species: Iterable[int | str] | None = None,
         cutoff: float | None = None,
-        scaler: FeatureScaler | RangeScaler | None = None,
+        scaler: Scaler | None = None,
     ) -> None:
-        super().__init__()
-        species = species if species is not None else getattr(representation, "species", None)
-        cutoff = cutoff if cutoff is not None else getattr(representation, "cutoff", None)
+        offered = as_representation(representation)
+        species = species if species is not None else offered.species or None
+        cutoff = cutoff if cutoff is not None else offered.cutoff or None
         if species is None or cutoff is None:
             raise ValueError(
                 "`species` and `cutoff`: expected attributes of the representation or given, got "
                 f"species={species}, cutoff={cutoff}; pass them to EnergyModel"
             )
-        self.species = species_tuple(species)
-        self.cutoff = float(cutoff)
-        known = getattr(representation, "num_features", None)
-        num_features = None if known is None else int(known)
-        check_representation(representation, self.species, self.cutoff, num_features)
+        super().__init__(species, float(cutoff))
+        check_representation(representation, self.species, self.cutoff, offered.num_features)
         self.representation = representation
         self.scaler = scaler
         self.ranges = _ranges(self.fixed, len(self.species))
         self.readout = readout
-        if getattr(readout, "embedding_dim", 0):
-            offered: Any = readout  # torch declares unknown attributes of a module as tensors
-            _check_embedding(representation, len(self.species), int(offered.embedding_dim))
+        if self.head.embedding_dim:
+            _check_embedding(offered, len(self.species), self.head.embedding_dim)
         self.baseline = Baseline(self.species)
 
     @property
-    def fixed(self) -> nn.Module:
-        """What computes the features x that ``atomic_energy`` takes.
+    def features(self) -> Representation:
+        """The representation, with all that one can tell about its features."""
+        return as_representation(self.representation)
+
+    @property
+    def head(self) -> Readout:
+        """The readout, with all that one can do."""
+        return as_readout(self.readout)
+
+    @property
+    def fixed(self) -> Representation:
+        """What computes the features x that ``energy_of_features`` takes.
 
         It is the representation, or the part of it that is not trained (its ``fixed``); the other
         part, ``mix(x)``, belongs to the net then.
         """
-        return getattr(self.representation, "fixed", self.representation)
+        return self.features.fixed
 
-    def forward(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
+    def atomic_energy(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
         """Atomic energies in eV, [N]."""
         species_id = species_of(graph, self.species)
         x = self.fixed(graph)
         if "lone_atoms" not in graph:
-            return self.atomic_energy(x, species_id)
+            return self.energy_of_features(x, species_id)
         e = self.readout(self._scaled(x, species_id), species_id)
         isolated = take(e, graph.lone_atoms)  # one of each element is among the atoms
         return self.baseline(e - take(isolated, species_id), species_id)
 
-    def atomic_energy(
+    def energy_of_features(
         self,
         x: Float[Tensor, "N F"],
         species_id: Int[Tensor, " N"],
@@ -122,62 +138,114 @@ class EnergyModel(nn.Module):
         e = self.readout(self._scaled(x, species_id), species_id)
         return self.baseline(e - isolated.index_select(0, species_id), species_id)
 
+    def evaluator(self, graph: AtomicGraph, *, training: bool) -> Evaluator:
+        """From features that the graph carries, a few atoms at a time, or by autograd."""
+        if "features" in graph:
+            return Precomputed(self.energy_of_features, self.species)
+        fixed = self.fixed
+        if fixed.in_chunks and not training:
+            return Chunked(self.energy_of_features, self.species, fixed.chunks)
+        return Autograd(self.atomic_energy)
+
+    def compile_sums(self) -> None:
+        """Compile what the representation offers to compile."""
+        self.fixed.compile_sums()
+
     def isolated_features(self, dtype: torch.dtype) -> Float[Tensor, "S F"]:
         """Features of one isolated atom of each element, [S, F]."""
-        device = self.baseline.scale.device
-        each = torch.arange(len(self.species), device=device)
-        if hasattr(self.fixed, "isolated_features"):
-            fixed: Any = self.fixed  # a method that only some have
-            return fixed.isolated_features(each, dtype)
-        graph = AtomicGraph(
-            pos=torch.zeros(len(each), 3, dtype=dtype, device=device),
-            z=torch.tensor(self.species, device=device),
-            cell=torch.zeros(1, 3, 3, dtype=dtype, device=device),
-            pbc=torch.zeros(1, 3, dtype=torch.bool, device=device),
-            edge_index=torch.zeros(2, 0, dtype=torch.long, device=device),
-            edge_cell_shift=torch.zeros(0, 3, dtype=torch.long, device=device),
-            cutoff=torch.full((1,), self.cutoff, dtype=torch.float64, device=device),
-        )
-        return self.fixed(graph)
-
-    def _mixed(self, x: Tensor) -> Tensor:
-        representation: Any = self.representation  # a method that only some have
-        return representation.mix(x) if hasattr(representation, "mix") else x
+        each = torch.arange(len(self.species), device=self.device)
+        if isinstance(self.fixed, PlainRepresentation):  # which need not know its elements
+            return self.fixed(lone_atoms(self.species, each, self.cutoff, dtype))
+        return self.fixed.isolated_features(each, dtype)
 
     def _scaled(self, x: Tensor, species_id: Tensor) -> Tensor:
         """What the readout takes: scaled features, beside them the vectors that it asks for."""
-        x = self._mixed(x)
+        features = self.features
+        x = features.mix(x)
         x = x if self.scaler is None else self.scaler(x, species_id)
-        if not getattr(self.readout, "embedding_dim", 0):
+        if not self.head.embedding_dim:
             return x
-        representation: Any = self.representation
-        return torch.cat([x, take(representation.embedding, species_id)], dim=1)
+        vectors = features.element_vectors
+        assert vectors is not None  # checked when the model was made
+        return torch.cat([x, take(vectors, species_id)], dim=1)
 
     @torch.no_grad()
     def fit_features(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
         """Fit scaler and ranges to a training set's features and centre the readout on them."""
+        features = self.features
         if self.ranges is not None:
             self.ranges.fit(x, species_id)
-        if hasattr(self.representation, "fit_basis"):
-            representation: Any = self.representation  # a method that only some have
-            representation.fit_basis(x)
+        features.fit_basis(x)
         if self.scaler is not None:
-            kept = getattr(self.representation, "independent", None)
-            more = {} if kept is None else {"kept": kept}
-            self.scaler.fit(self._mixed(x), species_id, **more)
-        if hasattr(self.readout, "centre"):
-            each = torch.arange(len(self.species), device=x.device)
-            isolated = self._scaled(self.isolated_features(x.dtype), each)
-            readout: Any = self.readout  # a method that only some have
-            readout.centre(self._scaled(x, species_id), species_id, isolated)
+            self.scaler.fit(features.mix(x), species_id, features.independent)
+        each = torch.arange(len(self.species), device=x.device)
+        isolated = self._scaled(self.isolated_features(x.dtype), each)
+        self.head.centre(self._scaled(x, species_id), species_id, isolated)
+
+    # -- files, and more elements ------------------------------------------------------------------
+    def hyper_parameters(self) -> dict[str, Any]:
+        """The parts, and plain values."""
+        return {
+            "species": list(self.species),
+            "cutoff": self.cutoff,
+            "representation": self.representation,
+            "readout": self.readout,
+            "scaler": self.scaler,
+        }
+
+    def extended(self, species: tuple[int, ...]) -> EnergyModel:
+        """A new model of this kind that knows these elements."""
+        origins = Origins.of(self.species, species)
+        representation = self.features.extended(species)
+        sizes = (self.features.num_features, as_representation(representation).num_features)
+        readout = self.head.extended(origins.index, sizes)
+        scaler = None
+        if self.scaler is not None:
+            scaler = self.scaler.extended(len(species), sizes[1] or self.scaler.mean.shape[1])
+        model = EnergyModel(
+            representation, readout, species=species, cutoff=self.cutoff, scaler=scaler
+        )
+        return model.to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
+        """Take over representation, scaling, readout, ranges and baseline.
+
+        Energies of structures of the old elements stay the same up to rounding. A new element gets
+        net, scaling and vector of its nearest known one, and E0 = 0.
+        """
+        assert isinstance(old, EnergyModel)
+        origins = Origins.of(old.species, self.species)
+        self.features.carry_over(old.features, index)
+        columns = self.features.columns_of(old.features, origins)
+        size = old.features.num_features or 0
+
+        def carry(s: int) -> Moved | None:
+            places = columns[s]
+            return (
+                None
+                if places is None
+                else carry_row(old.scaler, index[s], self.scaler, s, places, size)
+            )
+
+        self.head.carry_weights(old.head, index, carry)
+        if old.ranges is not None and self.ranges is not None:
+            of_fixed = self.fixed.columns_of(old.fixed, origins)
+            self.ranges.carry_over(old.ranges, origins, of_fixed)
+        self.baseline.carry_over(old.baseline, origins)
 
 
-def _ranges(representation: Any, num_species: int) -> FeatureRanges | None:
+def net_of(term: EnergyTerm) -> EnergyModel | None:
+    """The model among the terms that is fitted to what the others leave; None: there is none."""
+    return next((part for part in term.terms if isinstance(part, EnergyModel)), None)
+
+
+def _ranges(fixed: Representation, num_species: int) -> FeatureRanges | None:
     """Ranges, still unknown, for features that stay what they are."""
-    trained = any(True for _ in representation.parameters())
-    if trained or not hasattr(representation, "num_features"):
+    trained = any(True for _ in fixed.parameters())
+    if trained or fixed.num_features is None:
         return None
-    return FeatureRanges(num_species, int(representation.num_features))
+    return FeatureRanges(num_species, fixed.num_features)
 
 
 def BPNN(  # noqa: N802 - the name of an architecture
@@ -210,14 +278,13 @@ def BPNN(  # noqa: N802 - the name of an architecture
         TypeError: If the representation lacks something, vectors of the elements for example.
         ValueError: If ``readout`` is unknown, or a number out of range.
     """
-    missing = [n for n in ("species", "cutoff", "num_features") if not hasattr(representation, n)]
-    if missing:
+    offered = as_representation(representation)
+    if not offered.species or not offered.cutoff or offered.num_features is None:
         raise TypeError(
             f"`representation`: expected species, cutoff and num_features, got "
-            f"{type(representation).__name__} without {missing}; pass for example ACSF.auto(...)"
+            f"{type(representation).__name__} without one of them; pass for example ACSF.auto(...)"
         )
-    offers: Any = representation  # torch declares unknown attributes of a module as tensors
-    num_species, num_features = len(offers.species), int(offers.num_features)
+    num_species, num_features = len(offered.species), offered.num_features
     check_memory(
         "representation",
         f"{num_features} features of {num_species} elements",
@@ -227,7 +294,7 @@ def BPNN(  # noqa: N802 - the name of an architecture
         "or GCNN, whose cost does not grow with the number of elements",
     )
     if readout == "shared":
-        size = _check_embedding(representation, num_species)
+        size = _check_embedding(offered, num_species)
         shared = SharedReadout(num_features, hidden_channels, activation, seed, size)
         return EnergyModel(representation, shared, scaler=CommonScaler(num_features, ridge))
     if readout != "element":
@@ -237,12 +304,14 @@ def BPNN(  # noqa: N802 - the name of an architecture
     return EnergyModel(representation, nets, scaler=scaler)
 
 
-def _check_embedding(representation: nn.Module, num_species: int, size: int | None = None) -> int:
+def _check_embedding(
+    representation: Representation, num_species: int, size: int | None = None
+) -> int:
     """Number of components of the elements' vectors that a representation offers."""
-    found = getattr(representation, "embedding", None)
-    if not isinstance(found, Tensor) or found.shape != (num_species, size or found.shape[-1]):
+    found = representation.element_vectors
+    if found is None or found.shape != (num_species, size or found.shape[-1]):
         raise TypeError(
-            f"`representation`: expected `embedding`, a vector of {size or 'any number of'} "
+            f"`representation`: expected `element_vectors`, a vector of {size or 'any number of'} "
             f"components for each of {num_species} elements, for a readout that all elements "
             f"share, got {type(representation).__name__}; pass an EmbeddedACSF, or take one net "
             "per element"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from itertools import product
-from typing import Any
 
-from nnmd_graph.models import checkpoint
-from nnmd_graph.models.carry_over import Origins, carry_over
+from nnmd_graph.models.carry_over import carry_over
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.species import species_tuple
 
 
@@ -44,88 +42,10 @@ def extend_species(potential: Potential, species: Iterable[int | str] | int | st
     origins = Origins.of(old.species, species_tuple([*old.species, *_listed(species)]))
     if not origins.added:
         return copy.deepcopy(potential)
-    values = extended_description(checkpoint.describe(old), origins)
-    model = checkpoint.build(values)
-    before, after = (getattr(m.representation, "num_features", None) for m in (old, model))
-    if before != after:  # the readout takes what the representation now gives
-        values = _resized(values, before, after)
-        model = checkpoint.build(values)
-    model.to(potential.device)
+    model = old.extended(origins.new)
     carry_over(old, model)
     return Potential(model).train(potential.training)
 
 
 def _listed(species: Iterable[int | str] | int | str) -> list[int | str]:
     return [species] if isinstance(species, int | str) else list(species)
-
-
-def extended_description(values: dict[str, Any], origins: Origins) -> dict[str, Any]:
-    """What :func:`nnmd_graph.models.checkpoint.describe` gives, with more elements."""
-    parts = {
-        name: None if values[name] is None else _extended_module(values[name], origins)
-        for name in ("representation", "readout", "scaler")
-    }
-    return values | parts | {"species": list(origins.new)}
-
-
-def _extended_module(values: dict[str, Any], origins: Origins) -> dict[str, Any]:
-    name, given = values["name"], values["arguments"]
-    arguments: dict[str, Any] = {
-        key: _extended_module(value, origins)
-        if isinstance(value, dict) and value.keys() == {"name", "arguments"}
-        else value
-        for key, value in given.items()
-    }
-    if "species" in arguments:
-        arguments["species"] = list(origins.new)
-    if "num_species" in arguments:
-        arguments["num_species"] = len(origins.new)
-    if name == "ACSF":
-        arguments["functions"] = extended_functions(arguments["functions"], origins)
-    if name == "ElementReadout":
-        for key in ("hidden_channels", "activation"):
-            value = arguments[key]
-            if not isinstance(value, str) and any(isinstance(part, list) for part in value):
-                arguments[key] = [value[o] for o in origins.index]  # one list for each element
-    return {"name": name, "arguments": arguments}
-
-
-def extended_functions(functions: list[dict[str, Any]], origins: Origins) -> list[dict[str, Any]]:
-    """Symmetry functions with those of new elements behind them.
-
-    Wherever the element nearest to a new one stands, as centre or as neighbour, the new one does.
-    A set with a function for each pair of elements gets one for each new pair, like
-    :meth:`nnmd_graph.representations.acsf.ACSF.auto`; of chosen functions, new neighbours get those
-    that were chosen for the nearest element.
-    """
-    alike: dict[int | None, list[int | None]] = {z: [z] for z in origins.old}
-    alike[None] = [None]
-    for s, z in enumerate(origins.new):
-        if not origins.is_known(s):
-            alike[origins.old[origins.index[s]]].append(z)
-    found = {_key(f): f for f in functions}
-    for f in functions:
-        neighbors = f.get("neighbors")
-        for centre in alike[f.get("centre")]:
-            for chosen in product(*(alike[z] for z in neighbors or ())):
-                other = dict(f)
-                if centre is not None:
-                    other["centre"] = centre
-                if neighbors is not None:
-                    other["neighbors"] = sorted(z for z in chosen if z is not None)
-                found.setdefault(_key(other), other)
-    return list(found.values())
-
-
-def _key(function: dict[str, Any]) -> str:
-    return repr(sorted(function.items()))
-
-
-def _resized(values: dict[str, Any], before: Any, after: Any) -> dict[str, Any]:
-    """Readout and scaler for another number of features."""
-    values = dict(values)
-    for name, key in (("readout", "in_channels"), ("scaler", "num_features")):
-        part = values[name]
-        if part is not None and part["arguments"].get(key) == before:
-            values[name] = part | {"arguments": part["arguments"] | {key: after}}
-    return values

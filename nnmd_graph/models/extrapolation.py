@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnmd_graph.errors import MessageError
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
+from nnmd_graph.models.energy_model import EnergyModel, net_of
+from nnmd_graph.models.term import EnergyTerm
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations.ranges import FeatureRanges, rounding
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction
@@ -223,30 +225,35 @@ class ExtrapolationReport(Sequence[Extrapolation]):
 _LIMITS = ("value", "minimum", "maximum")
 
 
-def why_unknown(model: nn.Module) -> str | None:
+def why_unknown(model: EnergyTerm) -> str | None:
     """Reason why a model cannot tell extrapolation; None if it can."""
-    ranges = getattr(model, "ranges", None)
-    if not isinstance(ranges, FeatureRanges):
+    net = net_of(model)
+    ranges = None if net is None else net.ranges
+    if ranges is None:
         return "its representation is trained itself or gives no fixed number of features"
     if not ranges.fitted:
         return "it has not been trained, or was saved by a version that did not keep ranges"
     return None
 
 
-def known_ranges(model: nn.Module) -> FeatureRanges:
+def known_ranges(model: EnergyTerm) -> FeatureRanges:
     """Ranges of a model's features over its training set.
 
     Raises:
         ValueError: If they are unknown.
     """
-    reason = why_unknown(model)
-    if reason is not None:
+    return _knowing(model)[1]
+
+
+def _knowing(model: EnergyTerm) -> tuple[EnergyModel, FeatureRanges]:
+    """The net of a model, and the ranges of its features."""
+    reason, net = why_unknown(model), net_of(model)
+    if reason is not None or net is None or net.ranges is None:
         raise ValueError(
             "`potential`: expected one that knows the ranges of its features over the training "
             f"set, got one that does not: {reason}; train it, or set `potential.model.ranges`"
         )
-    knowing: Any = model  # torch declares unknown attributes of a module as tensors
-    return knowing.ranges
+    return net, net.ranges
 
 
 def counted(potential: Any, graph: AtomicGraph, **asked: bool) -> tuple[Any, int]:
@@ -305,7 +312,7 @@ def _joined(
 
 @torch.no_grad()
 def find_extrapolation(
-    model: nn.Module, graph: AtomicGraph, x: Tensor | None = None
+    model: EnergyTerm, graph: AtomicGraph, x: Tensor | None = None
 ) -> ExtrapolationReport:
     """Compare the features of every atom with their ranges over the training set.
 
@@ -317,9 +324,8 @@ def find_extrapolation(
     Raises:
         ValueError: If the ranges are unknown.
     """
-    ranges = known_ranges(model)
-    energy_model: Any = model  # torch declares unknown attributes of a module as tensors
-    representation, species = energy_model.fixed, energy_model.species
+    net, ranges = _knowing(model)
+    representation, species = net.fixed, net.species
     if x is None:
         x = graph.features if "features" in graph else representation(graph)
     species_id = species_ids(graph.z, species)
@@ -338,17 +344,9 @@ def find_extrapolation(
     unknown = torch.nonzero(here & ~ranges.known).flatten().tolist()
     return ExtrapolationReport(
         **{name: values.cpu().numpy() for name, values in columns.items()},
-        functions=_functions(representation, species),
+        functions={z: found for z in species if (found := representation.functions_of(z))},
         unknown=tuple(chemical_symbols[species[s]] for s in unknown),
     )
-
-
-def _functions(
-    representation: Any, species: tuple[int, ...]
-) -> dict[int, tuple[SymmetryFunction, ...]]:
-    if not hasattr(representation, "functions_of"):
-        return {}
-    return {z: tuple(representation.functions_of(z)) for z in species}
 
 
 def _amount(

@@ -8,18 +8,13 @@ from typing import Any
 from torch import nn
 
 from nnmd_graph.choices import READOUTS
-from nnmd_graph.models.checkpoint import register
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.nn.conv.registry import Convolution
 from nnmd_graph.nn.species import species_tuple
 from nnmd_graph.representations.graph_convolutions import GraphConvolutions
-from nnmd_graph.representations.stacked import StackedConvolutions, stack
-
-register(GraphConvolutions)
-register(StackedConvolutions)
-register(SharedReadout)
+from nnmd_graph.representations.stacked import stack
 
 
 def GCNN(  # noqa: N802 - the name of an architecture

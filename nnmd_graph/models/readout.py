@@ -2,17 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from nnmd_graph.nn.first_layer import FirstLayer, Moved, is_trained
 from nnmd_graph.nn.mlp import MLP, ElementMLP
+from nnmd_graph.nn.part import Part
+from nnmd_graph.representations.representation import carry_plain, described
+
+Carry = Callable[[int], Moved | None]
+"""Carries the feature scaling of an element over, once; None: its features have no place."""
+
+Own = TypeVar("Own", bound="Readout")
 
 
-class ElementReadout(nn.Module):
+class Readout(Part):
+    """One number for each atom out of its features, (x [N, F], species_id [N]) -> e [N].
+
+    Attributes:
+        embedding_dim: Components of the vectors of the elements that it finds beside the features;
+            0: it takes none.
+        compilable: Whether energy and forces of the whole model can be compiled as one function.
+    """
+
+    embedding_dim: int = 0
+    compilable: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(
+        self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]
+    ) -> Float[Tensor, " N"]:
+        """Output for each atom, [N], dimensionless."""
+
+    def centre(self, x: Tensor, species_id: Tensor, isolated: Tensor) -> None:
+        """Turn the output so that training starts near the isolated-atom energies; here: leave it.
+
+        Args:
+            x: Features of a training set, scaled, [N, F].
+            species_id: Local element numbers, [N].
+            isolated: Features of isolated atoms, scaled, [S, F].
+        """
+
+    def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
+        """Linear maps that take what row ``row`` of a scaling gives; None: unknown, or frozen.
+
+        Args:
+            row: Number of the element, or 0 of a scaling in common.
+            num_rows: Rows that the scaling has.
+        """
+        return None
+
+    def extended(self: Own, index: Sequence[int], in_channels: tuple[Any, Any]) -> Own:
+        """A new readout of this kind for more elements.
+
+        Args:
+            index: For each new element the number of itself here, or of the nearest one.
+            in_channels: Features that there were, and that there are.
+        """
+        values = self.hyper_parameters()
+        return type(self).from_hyper_parameters(resized(values, index, in_channels))
+
+    def carry_weights(self, old: Readout, index: Sequence[int], carry: Carry) -> None:
+        """Take over the weights of a readout of this kind, behind a scaling that is carried over.
+
+        Args:
+            old: Not changed.
+            index: For each element here its number there.
+            carry: Carries the scaling of one element.
+
+        Raises:
+            ValueError: If the features stand in other places, which this class does not follow.
+        """
+        moved = [carry(s) for s in range(len(index))]
+        if any(m is not None and m.columns != list(range(len(m.columns))) for m in moved):
+            raise ValueError(
+                f"`functions`: expected functions in the order that the readout knows, got others "
+                f"for {type(self).__name__}; only one net per element follows them"
+            )
+        self.carry_over(old, index)
+
+
+class PlainReadout(Readout):
+    """A module of any class, (x, species_id) -> e, seen as a readout that can no more than that.
+
+    Args:
+        module: Not changed.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        given: Any = module
+        self.embedding_dim = int(getattr(given, "embedding_dim", 0))
+        self.module = module
+
+    def forward(self, x: Tensor, species_id: Tensor) -> Tensor:
+        """Output for each atom, [N]."""
+        return self.module(x, species_id)
+
+    def extended(self, index: Sequence[int], in_channels: tuple[Any, Any]) -> Any:
+        """A new module of the class."""
+        return type(self.module)(**resized(described(self.module), index, in_channels))
+
+    def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
+        """Take over the weights, by the module's own ``carry_over`` if it has one."""
+        assert isinstance(old, PlainReadout)
+        carry_plain(old.module, self.module, index)
+
+
+def as_readout(module: nn.Module) -> Readout:
+    """The module itself if it is a readout, else what it offers as one."""
+    return module if isinstance(module, Readout) else PlainReadout(module)
+
+
+def resized(
+    values: dict[str, Any], index: Sequence[int], in_channels: tuple[Any, Any]
+) -> dict[str, Any]:
+    """Arguments of a readout for other numbers of elements and features."""
+    before, after = in_channels
+    sizes = {"num_species": len(index)}
+    if values.get("in_channels") == before:
+        sizes["in_channels"] = after
+    return values | {name: size for name, size in sizes.items() if name in values}
+
+
+class ElementReadout(Readout):
     """One net per element: e_i = MLP_s(x_i) with s the element of atom i.
 
     Source: J. Behler, M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007),
@@ -83,6 +201,33 @@ class ElementReadout(nn.Module):
             weight = net.last.weight
             along = weight @ step / step.square().sum().clamp(min=1e-12)
             weight.sub_(along.unsqueeze(-1) * step)
+
+    def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
+        """First layer of an element's net, or of all nets behind a scaling in common."""
+        nets: Any = list(self.net.nets) if num_rows == 1 else [self.net.nets[row]]
+        if not is_trained(*(net.linears[0] for net in nets)):
+            return None
+        return [FirstLayer(net.linears[0].weight, net.linears[0].bias) for net in nets]
+
+    def extended(self, index: Sequence[int], in_channels: tuple[Any, Any]) -> ElementReadout:
+        """Nets of new elements like that of the nearest one."""
+        values = resized(self.hyper_parameters(), index, in_channels)
+        for key in ("hidden_channels", "activation"):
+            value = values[key]
+            if not isinstance(value, str) and any(isinstance(part, list) for part in value):
+                values[key] = [value[o] for o in index]  # one list for each element
+        return type(self)(**values)
+
+    @torch.no_grad()
+    def carry_weights(self, old: Readout, index: Sequence[int], carry: Carry) -> None:
+        """Take over each net; that of a new element which is too different stays fresh."""
+        assert isinstance(old, ElementReadout)
+        for s, o in enumerate(index):
+            before, after = old.net.nets[o], self.net.nets[s]
+            assert isinstance(before, MLP) and isinstance(after, MLP)
+            moved = carry(s) if before.widths == after.widths else None
+            if moved is not None:
+                after.take_over(before, moved)
 
 
 def _plain(value: Any) -> Any:

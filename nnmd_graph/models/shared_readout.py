@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from nnmd_graph.models.readout import Carry, Readout
 from nnmd_graph.nn.conditioned import ConditionedMLP
+from nnmd_graph.nn.first_layer import FirstLayer, is_trained
 from nnmd_graph.nn.mlp import MLP
 
 
-class SharedReadout(nn.Module):
+class SharedReadout(Readout):
     """One net for all elements: e_i = MLP(x_i); the features say which element it is.
 
     Where they do not, the trainable vector v_s of the atom's element conditions the net, see
@@ -29,6 +31,8 @@ class SharedReadout(nn.Module):
     Shapes:
         x [N, F + D], species_id [N] -> e [N].
     """
+
+    compilable = True
 
     def __init__(
         self,
@@ -93,3 +97,40 @@ class SharedReadout(nn.Module):
             weight.sub_(weight @ v.mT @ v)
         spread = ((hidden - lone[species_id]) @ weight.mT).square().mean().sqrt()
         weight.div_(spread.clamp(min=1.0))
+
+    def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
+        """First layer of the net, behind a scaling in common; None behind another."""
+        if num_rows != 1 or not is_trained(self):
+            return None
+        net = self.net
+        if isinstance(net, MLP):
+            return [FirstLayer(net.linears[0].weight, net.linears[0].bias)]
+        first, condition = net.net.linears[0], net.conditions[0]
+        assert isinstance(condition, nn.Linear)
+        return [FirstLayer(first.weight, first.bias, condition.weight)]
+
+    @torch.no_grad()
+    def carry_weights(self, old: Readout, index: Sequence[int], carry: Carry) -> None:
+        """Take over the net; its first layer follows functions that all elements share.
+
+        Raises:
+            ValueError: If elements have functions of their own, which cannot be followed.
+        """
+        assert isinstance(old, SharedReadout)
+        moved = [carry(s) for s in range(len(index))]
+        size: Any = self._arguments["in_channels"]
+        if all(m is None or m.stays(size) for m in moved):
+            self.carry_over(old, index)
+            return
+        first = moved[0]
+        if (
+            not (isinstance(old.net, MLP) and isinstance(self.net, MLP))
+            or any(m is None or first is None or m.columns != first.columns for m in moved)
+            or first is None
+            or len(first.columns) != old.net.linears[0].in_features
+        ):
+            raise ValueError(
+                "`readout`: expected one net per element where elements have functions of their "
+                "own, got one net for all; give all elements the same functions"
+            )
+        self.net.take_over(old.net, first)

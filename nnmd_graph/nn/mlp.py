@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from nnmd_graph.memory import COPIES, check_memory
+from nnmd_graph.nn.first_layer import Moved
 from nnmd_graph.nn.scatter import take
 
 
@@ -152,6 +153,23 @@ class MLP(nn.Module):
     def last(self) -> nn.Linear:
         """The linear map of the output layer."""
         return self.linears[-1]
+
+    @property
+    def widths(self) -> list[int]:
+        """Outputs of each layer."""
+        return [linear.out_features for linear in self.linears]
+
+    def take_over(self, old: MLP, moved: Moved) -> None:
+        """Give what another net of the same widths gives, behind a scaling that was carried over.
+
+        Args:
+            old: Not changed.
+            moved: What the scaling does to the first layer.
+        """
+        first, *others = self.linears
+        moved.write(old.linears[0], first)
+        for one, other in zip(old.linears[1:], others, strict=True):
+            other.load_state_dict(one.state_dict())
 
     def hidden(self, x: Tensor) -> Tensor:
         """Values that enter the output layer, shape [N, hidden_channels[-1]]."""

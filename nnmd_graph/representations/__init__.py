@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nnmd_graph.representations.acsf import ACSF
     from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
     from nnmd_graph.representations.graph_convolutions import GraphConvolutions
+    from nnmd_graph.representations.representation import FixedRepresentation, Representation
     from nnmd_graph.representations.selection import select_functions
     from nnmd_graph.representations.stacked import StackedConvolutions, stack
     from nnmd_graph.representations.symmetry_functions import G1, G2, G3, G4, G5, SymmetryFunction
@@ -25,7 +26,9 @@ __all__ = [
     "G4",
     "G5",
     "EmbeddedACSF",
+    "FixedRepresentation",
     "GraphConvolutions",
+    "Representation",
     "StackedConvolutions",
     "SymmetryFunction",
     "select_functions",

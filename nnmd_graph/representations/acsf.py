@@ -16,6 +16,9 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import check_graph, edge_vectors
 from nnmd_graph.graph.neighbors import check_cutoff
 from nnmd_graph.nn.cutoff import CutoffFunction
+from nnmd_graph.nn.first_layer import Columns
+from nnmd_graph.nn.origins import Origins
+from nnmd_graph.nn.part import Part
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_ids, species_tuple
 from nnmd_graph.representations.auto import (
@@ -24,18 +27,22 @@ from nnmd_graph.representations.auto import (
     num_features,
 )
 from nnmd_graph.representations.blocks import FunctionSet
-from nnmd_graph.representations.neighborhoods import Range, keep_freed_memory, ranges
-from nnmd_graph.representations.pieces import Piece
-from nnmd_graph.representations.symmetry_functions import (
-    SymmetryFunction,
-    from_dict,
+from nnmd_graph.representations.chunks import AtomChunk
+from nnmd_graph.representations.more_elements import (
+    columns_of_functions,
+    extended_functions,
+    function_difference,
+    merged_functions,
 )
+from nnmd_graph.representations.neighborhoods import Range, keep_freed_memory, ranges
+from nnmd_graph.representations.representation import FixedRepresentation, Representation
+from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
 # Beyond this many edges intermediate results would fill the memory: computed again instead.
 MAX_KEPT_EDGES = 50_000
 
 
-class ACSF(nn.Module):
+class ACSF(FixedRepresentation):
     """Atom-centred symmetry functions, x_i = (G_1, ..., G_F) of the neighbours of atom i.
 
     Invariant under translation, rotation, reflection and permutation; smooth at the cutoff.
@@ -60,6 +67,10 @@ class ACSF(nn.Module):
     """
 
     built_in = True
+    not_architecture = (*Part.not_architecture, "functions")  # which `difference` compares
+    in_chunks = True
+    bytes_of_edge = 6000  # factors, harmonics, their derivatives
+    num_features: int
 
     def __init__(
         self,
@@ -92,6 +103,7 @@ class ACSF(nn.Module):
             if same not in sets:
                 sets[same] = FunctionSet(own, self.species, fc)
             self._sets.append(sets[same])
+        self.num_features = max(map(len, self._functions_of.values()))
 
     @classmethod
     def auto(
@@ -126,16 +138,6 @@ class ACSF(nn.Module):
             "the scaling of all features by all, one for each element,",
         )
         return cls(numbers, cutoff, functions, cutoff_function=cutoff_function)
-
-    @property
-    def num_features(self) -> int:
-        """Number of features F, that of the element with most functions."""
-        return max(len(self.functions_of(z)) for z in self.species)
-
-    @property
-    def bytes_of_edge(self) -> int:
-        """Memory that a training step takes for an edge: factors, harmonics, their derivatives."""
-        return 6000
 
     def functions_of(self, element: int | str) -> tuple[SymmetryFunction, ...]:
         """Functions of atoms of one element, in the order of their features.
@@ -180,7 +182,7 @@ class ACSF(nn.Module):
         """Values of all functions at all atoms, shape [N, F]."""
         return _Features.apply(edge_vectors(graph), self, graph)
 
-    def pieces(self, graph: AtomicGraph) -> Iterator[Piece]:
+    def chunks(self, graph: AtomicGraph) -> Iterator[AtomChunk]:
         """Values at a few atoms at a time, with the way back to their edges.
 
         Everything that belongs to a piece may be forgotten before the next one, so memory stays
@@ -194,21 +196,17 @@ class ACSF(nn.Module):
                     functions = self._sets[rows.element]
                     x, pullback = functions(vec, rows.edges)
                     x = nn.functional.pad(x, (0, self.num_features - len(functions)))
-                    yield Piece(rows, part.edges.start, vec, x, pullback)
+                    yield AtomChunk(rows, part.edges.start, vec, x, pullback)
 
-    def compile_sums(self) -> ACSF:
+    def compile_sums(self) -> None:
         """Compile the elementwise work of sums over pairs, for forces and MD.
 
         Takes some seconds for each sum; training goes on uncompiled. Each compiled part is
         checked against the plain one. Where there is no compiler (a C++ compiler on the CPU), a
         warning says so and everything stays as it is.
-
-        Returns:
-            This module.
         """
         for functions in {id(functions): functions for functions in self._sets}.values():
             functions.compile()
-        return self
 
     def jacobian(self, graph: AtomicGraph) -> tuple[Float[Tensor, "N F"], Float[Tensor, "E 3 F"]]:
         """Values and their derivatives with respect to the edge vectors of each centre.
@@ -234,6 +232,28 @@ class ACSF(nn.Module):
                     place = edges[there] + part.edges.start
                     jacobian[place, :, : len(functions)] = table[there]
         return x, jacobian
+
+    def extended(self, species: tuple[int, ...]) -> ACSF:
+        """The set with functions of new elements, where those of the nearest known one stand."""
+        functions = extended_functions(self.functions, Origins.of(self.species, species))
+        values = self.hyper_parameters()
+        return type(self)(**(values | {"species": species, "functions": functions}))
+
+    def columns_of(self, old: Representation, origins: Origins) -> list[Columns | None]:
+        """Column here of each function of another set, see :class:`Representation`."""
+        if not isinstance(old, ACSF):
+            return super().columns_of(old, origins)
+        return columns_of_functions(old.functions_of, self.functions_of, origins)
+
+    def difference(self, old: Representation, origins: Origins) -> str | None:
+        """Functions that this set or the other one lacks."""
+        return function_difference(old.functions_of, self.functions_of, origins)
+
+    def merged_features(self, known: Sequence[int], num_rows: int) -> list[Tensor] | None:
+        """M [F, F] for each row of a scaling, see :class:`Representation`."""
+        if set(self.species) <= set(known) or num_rows not in (1, len(self.species)):
+            return None
+        return merged_functions(self.species, self.functions_of, known, num_rows)
 
     def _ranges(self, graph: AtomicGraph) -> Iterator[Range]:
         species_id = species_ids(graph.z, self.species)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-
 from nnmd_graph.representations.scaling import FeatureScaler
 
 
@@ -27,16 +23,6 @@ class CommonScaler(FeatureScaler):
 
     def __init__(self, num_features: int, ridge: float = 0.1) -> None:
         super().__init__(1, num_features, ridge)
-
-    @torch.no_grad()
-    def fit(
-        self,
-        x: Float[Tensor, "N F"],
-        species_id: Int[Tensor, " N"],
-        kept: Bool[Tensor, " F"] | None = None,
-    ) -> None:
-        """Fit to features of a training set."""
-        super().fit(x, torch.zeros_like(species_id), kept)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""

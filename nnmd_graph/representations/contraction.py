@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from nnmd_graph.representations.scaling import Moments, whitening
+from nnmd_graph.representations.feature_moments import Moments
+from nnmd_graph.representations.scaling import whitening
 
 RIDGE = 0.01
 """Variance, in units of a function's, below which a direction of the functions counts as noise.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+from ase.data import chemical_symbols, covalent_radii
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.neighbors import check_cutoff
 from nnmd_graph.memory import check_memory
 from nnmd_graph.nn.species import species_tuple
+from nnmd_graph.periodic_table import period, to_noble_gas
 from nnmd_graph.representations.acsf import ACSF
 from nnmd_graph.representations.auto import (
     BYTES_OF_A_FUNCTION,
@@ -25,6 +26,7 @@ from nnmd_graph.representations.auto import (
     num_features,
 )
 from nnmd_graph.representations.contraction import Contraction, start_of_channels
+from nnmd_graph.representations.representation import Representation
 from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
 CHANNEL_SPEED = 3.0
@@ -33,10 +35,9 @@ meV/Å with 1, 51 with 3, 53 with 10."""
 RADIAL_SHARE = 0.2
 """Part of the channels for radial functions: there are fewer of them, and one for each element."""
 EMBEDDING_DIM = 8
-NOBLE_GASES = [0, *(atomic_numbers[s] for s in ("He", "Ne", "Ar", "Kr", "Xe", "Rn", "Og"))]
 
 
-class EmbeddedACSF(nn.Module):
+class EmbeddedACSF(Representation):
     """Symmetry functions with element embeddings in the place of one set per element (pair).
 
     With e_s the vector of element s (D components) and G_f,s the function f summed over neighbours
@@ -81,6 +82,8 @@ class EmbeddedACSF(nn.Module):
     """
 
     built_in = True
+    bytes_of_edge = ACSF.bytes_of_edge
+    num_features: int
 
     def __init__(
         self,
@@ -125,8 +128,8 @@ class EmbeddedACSF(nn.Module):
         if init not in INITIALIZATIONS:
             raise ValueError(f"`init`: expected one of {INITIALIZATIONS}, got {init!r}")
         self.functions = tuple(functions)
-        self.fixed = ACSF(species, cutoff, self.functions, cutoff_function=cutoff_function)
-        self.species, self.cutoff = self.fixed.species, self.fixed.cutoff
+        self.sums = ACSF(species, cutoff, self.functions, cutoff_function=cutoff_function)
+        self.species, self.cutoff = self.sums.species, self.sums.cutoff
         self.init, self.seed = init, int(seed)
         self.channels = channels
         self.learning_speed = 1.0 if channels is None else CHANNEL_SPEED
@@ -137,6 +140,7 @@ class EmbeddedACSF(nn.Module):
         if channels is not None:
             start = self._contract(channels, start)
         self.embedding = nn.Parameter(start)
+        self.num_features = channels or self.embedding_dim * len(self.functions)
 
     @staticmethod
     def _check_memory(num_species: int, num_functions: int, dim: int, channels: int | None) -> None:
@@ -166,16 +170,14 @@ class EmbeddedACSF(nn.Module):
         return self.embedding.shape[1]
 
     @property
-    def num_features(self) -> int:
-        """Number of features, D for each function, or C."""
-        if self.channels is not None:
-            return self.channels
-        return self.embedding_dim * len(self.functions)
+    def fixed(self) -> ACSF:
+        """The sums over each element and pair, which are not trained."""
+        return self.sums
 
     @property
-    def bytes_of_edge(self) -> int:
-        """Memory that a training step takes for an edge."""
-        return self.fixed.bytes_of_edge
+    def element_vectors(self) -> Float[Tensor, "S D"]:
+        """The trained vectors of the elements."""
+        return self.embedding
 
     def _columns(self) -> Iterator[tuple[int, slice]]:
         """Order of each function and the columns of its sums, one for each element or pair."""
@@ -238,7 +240,7 @@ class EmbeddedACSF(nn.Module):
 
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N F"]:
         """Values of all functions at all atoms, [N, num_features]."""
-        return self.mix(self.fixed(graph))
+        return self.mix(self.sums(graph))
 
     def mix(self, sums: Float[Tensor, "N G"]) -> Float[Tensor, "N F"]:
         """Features out of the sums over each element and pair, which ``fixed`` gives."""
@@ -260,9 +262,12 @@ class EmbeddedACSF(nn.Module):
         weights = combined.unsqueeze(1) * vectors  # [n, P, C]
         return self._sums_of(order, sums).flatten(1) @ weights.flatten(0, 1)
 
-    def isolated_features(self, species_id: Tensor, dtype: torch.dtype) -> Tensor:
-        """Features of atoms without neighbours, [N, num_features]."""
-        return self.mix(self.fixed.isolated_features(species_id, dtype))
+    @torch.no_grad()
+    def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
+        """Take over vectors and what combines functions."""
+        assert isinstance(old, EmbeddedACSF)
+        self.embedding.copy_(old.embedding[list(index)])
+        self.contractions.load_state_dict(old.contractions.state_dict())
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""
@@ -273,7 +278,7 @@ class EmbeddedACSF(nn.Module):
             "embedding_dim": self.embedding_dim if self.channels is None else None,
             "channels": self.channels,
             "init": self.init,
-            "cutoff_function": self.fixed.cutoff_function,
+            "cutoff_function": self.sums.cutoff_function,
             "seed": self.seed,
         }
 
@@ -318,16 +323,10 @@ def _start(species: tuple[int, ...], dim: int, init: str, seed: int) -> np.ndarr
     random = np.random.default_rng(seed).normal(0.0, 0.7, (len(species), dim))
     if init == "random":
         return random
-    rows = [[covalent_radii[z], *_place(z)] for z in species]
+    rows = [[covalent_radii[z], period(z), to_noble_gas(z)] for z in species]
     known = np.array(rows) - np.mean(rows, 0)
     known /= np.where(known.std(0) > 0.0, known.std(0), 1.0)
     table = np.concatenate([np.ones((len(species), 1)), 0.7 * known], 1)
     # A property that all elements share says nothing; random numbers then tell them apart.
     table = table[:, [True, *(known.std(0) > 0.0)]]
     return np.concatenate([table, random[:, table.shape[1] :]], 1)[:, :dim]
-
-
-def _place(z: int) -> tuple[float, float]:
-    """Period and distance to the noble gas that ends it, 0 for the gas itself."""
-    period = sum(z > gas for gas in NOBLE_GASES)
-    return float(period), float(NOBLE_GASES[period] - z)

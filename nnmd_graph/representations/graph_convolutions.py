@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from nnmd_graph.nn.conv.registry import (
 from nnmd_graph.nn.radial import RadialBasis
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_of, species_tuple
+from nnmd_graph.representations.representation import Representation
 
 USUAL = {
     "num_layers": (3, "so many convolutions"),
@@ -38,7 +39,7 @@ BYTES_OF_A_LAYER = 200_000
 """Of a convolution as an object, beside its weights."""
 
 
-class GraphConvolutions(nn.Module):
+class GraphConvolutions(Representation):
     r"""Element embedding, then convolutions over the neighbours.
 
     .. math:: x^0_i = embedding_{s(i)}, \quad x^{l+1} = conv_l(x^l, e_{ij}, u_{ij}), \quad l < L
@@ -71,6 +72,8 @@ class GraphConvolutions(nn.Module):
     """
 
     built_in = True
+    compilable = True
+    num_features: int
 
     def __init__(
         self,
@@ -98,6 +101,8 @@ class GraphConvolutions(nn.Module):
         self._check_memory(num_layers, hidden_channels, num_rbf)
         self.seed = int(seed)
         self.radial = RadialBasis(cutoff, num_rbf, radial)
+        self.cutoff = self.radial.cutoff
+        self.bytes_of_edge = 60 * num_layers * hidden_channels  # at least: messages, derivatives
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.embedding = nn.Embedding(len(self.species), hidden_channels)
@@ -107,16 +112,6 @@ class GraphConvolutions(nn.Module):
             )
             if self.conv not in BUILT_IN:
                 check_convolution(self.layers[0], hidden_channels, num_rbf)
-
-    @property
-    def cutoff(self) -> float:
-        """Radius of one convolution, Å."""
-        return self.radial.cutoff
-
-    @property
-    def bytes_of_edge(self) -> int:
-        """Memory that a training step takes for an edge, at least: messages and derivatives."""
-        return 60 * len(self.layers) * self.num_features
 
     def _check_memory(self, num_layers: int, hidden_channels: int, num_rbf: int) -> None:
         """Refuse weights that would not fit in the memory: the largest of the numbers is named."""
@@ -167,7 +162,11 @@ class GraphConvolutions(nn.Module):
         if "pair_index" in graph:
             half.edge_index, half.edge_cell_shift = graph.pair_index, graph.pair_cell_shift
         else:
-            half.edge_index, half.edge_cell_shift = pair_fields(graph)
+            chosen = _pairs(graph)
+            half.edge_index = graph.edge_index.index_select(1, chosen)
+            half.edge_cell_shift = graph.edge_cell_shift.index_select(0, chosen)
+            if "edge_vec" in graph:
+                half.edge_vec = take(graph.edge_vec, chosen)
         edge_index, edge_vec = half.edge_index, edge_vectors(half)
         if "pair_index" not in graph:
             square = edge_vec.detach().square().sum(dim=1)
@@ -183,6 +182,14 @@ class GraphConvolutions(nn.Module):
             "edge_unit": edge_vec / edge_dist.unsqueeze(-1),
         }
 
+    @torch.no_grad()
+    def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
+        """Take over the vectors of the elements, the convolutions and the radial basis."""
+        assert isinstance(old, GraphConvolutions)
+        self.embedding.weight.copy_(old.embedding.weight[list(index)])
+        self.layers.load_state_dict(old.layers.state_dict())
+        self.radial.load_state_dict(old.radial.state_dict())
+
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module.
 
@@ -191,7 +198,7 @@ class GraphConvolutions(nn.Module):
         """
         return {
             "species": list(self.species),
-            "cutoff": self.cutoff,
+            "cutoff": self.radial.cutoff,
             "conv": convolution_name(self.conv),
             "num_layers": len(self.layers),
             "hidden_channels": self.num_features,
@@ -210,13 +217,19 @@ def pair_fields(graph: AtomicGraph) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: If the graph does not hold each edge in both directions.
     """
+    chosen = _pairs(graph)
+    return graph.edge_index.index_select(1, chosen), graph.edge_cell_shift.index_select(0, chosen)
+
+
+def _pairs(graph: AtomicGraph) -> Tensor:
+    """Numbers of one of the two edges of each pair, [M]."""
     chosen = torch.nonzero(_is_first_of_two(graph)).squeeze(-1)
     if 2 * len(chosen) != graph.edge_index.shape[1]:
         raise ValueError(
             f"`graph`: expected each edge in both directions, got {graph.edge_index.shape[1]} "
             f"edges of {len(chosen)} pairs; build it with AtomicGraph.from_atoms"
         )
-    return graph.edge_index.index_select(1, chosen), graph.edge_cell_shift.index_select(0, chosen)
+    return chosen
 
 
 def _is_first_of_two(graph: AtomicGraph) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +16,16 @@ from torch_geometric.data import Batch
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.nn.scatter import table_places, take
+from nnmd_graph.representations.representation import FixedRepresentation
 
 MAX_EDGES = 5_000
 """Of structures whose features are computed together; larger batches are not faster."""
 
 
-def can_precompute(representation: nn.Module) -> bool:
+def can_precompute(representation: nn.Module) -> TypeGuard[FixedRepresentation]:
     """Whether features are fixed: nothing to train, and derivatives by edge vector are offered."""
     trainable = any(p.requires_grad for p in representation.parameters())
-    return hasattr(representation, "jacobian") and not trainable
+    return isinstance(representation, FixedRepresentation) and not trainable
 
 
 def num_values(graph: AtomicGraph, num_features: int) -> int:
@@ -33,18 +34,18 @@ def num_values(graph: AtomicGraph, num_features: int) -> int:
     return num_features * graph.num_nodes * (1 + 3 * most)
 
 
-def precompute(representation: nn.Module, graph: AtomicGraph) -> AtomicGraph:
+def precompute(representation: FixedRepresentation, graph: AtomicGraph) -> AtomicGraph:
     """A shallow copy of the graph that carries ``features`` and ``feature_jacobian``.
 
     Args:
-        representation: Offers ``jacobian(graph) -> (x [N, F], d x / d edge_vec [E, 3, F])``.
+        representation: Gives the features and their derivatives.
         graph: One structure; it is not changed.
     """
     return next(precompute_all(representation, [graph]))
 
 
 def precompute_all(
-    representation: nn.Module, graphs: Iterable[AtomicGraph]
+    representation: FixedRepresentation, graphs: Iterable[AtomicGraph]
 ) -> Iterator[AtomicGraph]:
     """The same for many structures, small ones side by side: molecules take a tenth of the time.
 
@@ -62,12 +63,13 @@ def precompute_all(
 
 
 @torch.no_grad()
-def _precompute(representation: nn.Module, graphs: list[AtomicGraph]) -> Iterator[AtomicGraph]:
+def _precompute(
+    representation: FixedRepresentation, graphs: list[AtomicGraph]
+) -> Iterator[AtomicGraph]:
     if not graphs:
         return
     batch = Batch.from_data_list(graphs) if len(graphs) > 1 else graphs[0]
-    # mypy: torch declares unknown attributes of a module as tensors.
-    x, jacobian = representation.jacobian(batch)  # type: ignore[operator]
+    x, jacobian = representation.jacobian(batch)
     values = x.split([graph.num_nodes for graph in graphs])
     derivatives = jacobian.split([graph.num_edges for graph in graphs])
     for graph, own, by_edge in zip(graphs, values, derivatives, strict=True):

@@ -8,15 +8,17 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from nnmd_graph.nn.first_layer import Columns, Moved
 from nnmd_graph.nn.scatter import take
-from nnmd_graph.representations.scaling import Moments
+from nnmd_graph.representations.feature_moments import Moments
+from nnmd_graph.representations.scaler import Scaler, unlike
 
 KINDS = ("none", "scale", "center", "scale_center", "sigma")
 
 
-class RangeScaler(nn.Module):
+class RangeScaler(Scaler):
     r"""x' of each feature by itself, with what the training set had for it and the element s.
 
     | kind | x' | n2p2 |
@@ -101,22 +103,16 @@ class RangeScaler(nn.Module):
         return torch.where(width > torch.finfo(width.dtype).tiny, width, 1.0)
 
     @torch.no_grad()
-    def fit(
-        self,
-        x: Float[Tensor, "N F"],
-        species_id: Int[Tensor, " N"],
-        kept: Bool[Tensor, " F"] | None = None,
+    def fit_row(
+        self, row: int, x: Float[Tensor, "N F"], kept: Bool[Tensor, " F"] | None = None
     ) -> None:
-        """Fit to features of a training set; elements that it lacks keep their values."""
-        for s in range(len(self.mean)):
-            rows = x[species_id == s].double()
-            if not len(rows):
-                continue
-            self.minimum[s] = rows.amin(0)
-            self.maximum[s] = rows.amax(0)
-            self.mean[s] = rows.mean(0)
-            square = (rows - rows.mean(0)).square().sum(0)
-            self.sigma[s] = (square / max(len(rows) - 1, 1)).sqrt()
+        """Fit the scaling of one element to features of one or more atoms."""
+        rows = x.double()
+        self.minimum[row] = rows.amin(0)
+        self.maximum[row] = rows.amax(0)
+        self.mean[row] = rows.mean(0)
+        square = (rows - rows.mean(0)).square().sum(0)
+        self.sigma[row] = (square / max(len(rows) - 1, 1)).sqrt()
 
     @torch.no_grad()
     def fitted(self) -> Bool[Tensor, "S F"]:
@@ -135,14 +131,16 @@ class RangeScaler(nn.Module):
         return Moments(mean, torch.where(known, sigma, 0.0).square().diag())
 
     @torch.no_grad()
-    def widen(self, row: int, x: Float[Tensor, "N F"]) -> None:
+    def hold(
+        self, row: int, x: Float[Tensor, "N F"], kept: Bool[Tensor, " F"] | None = None
+    ) -> None:
         """Let the ranges of an element hold more atoms; mean and sigma become those of these.
 
         Features that the scaling was not fitted to were zero.
         """
         known = self.fitted()[row]
         low, high = (torch.where(known, v[row], 0.0) for v in (self.minimum, self.maximum))
-        self.fit(x, torch.full((len(x),), row, dtype=torch.long, device=x.device))
+        self.fit_row(row, x)
         self.minimum[row] = torch.minimum(self.minimum[row], low)
         self.maximum[row] = torch.maximum(self.maximum[row], high)
 
@@ -156,6 +154,19 @@ class RangeScaler(nn.Module):
             return torch.eye(len(shift[row])).to(shift), -shift[row]
         factor = (self.s_max - self.s_min) / double.width[row]
         return factor.diag(), self.s_min - factor * shift[row]
+
+    @torch.no_grad()
+    def carry_row(self, old: Scaler, o: int, s: int, columns: Columns) -> Moved:
+        """Take over the scaling of one element, see :meth:`Scaler.carry_row`."""
+        if not isinstance(old, RangeScaler):
+            raise unlike(old, self)
+        n, size = len(columns), old.mean.shape[1]
+        for name in ("minimum", "maximum", "mean", "sigma"):
+            self.get_buffer(name)[s, columns] = old.get_buffer(name)[o, :n].to(self.mean)
+        zero = old(old.mean.new_zeros(1, size), torch.tensor([o]))[0].double()
+        constant = torch.zeros(size, dtype=torch.float64)
+        constant[n:] = zero[n:]
+        return Moved(columns, torch.eye(size, dtype=torch.float64)[:, :n], constant)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""

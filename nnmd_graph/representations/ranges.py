@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
+from nnmd_graph.nn.first_layer import Columns
+from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.scatter import take
 
 EPS = 1000 * sys.float_info.epsilon
@@ -142,6 +144,28 @@ class FeatureRanges(nn.Module):
             )
         self.minimum.copy_(low)
         self.maximum.copy_(high)
+
+    @torch.no_grad()
+    def carry_over(
+        self, old: FeatureRanges, origins: Origins, columns: Sequence[Columns | None]
+    ) -> None:
+        """Take over the ranges of known elements.
+
+        Functions of new neighbours were zero at all training atoms.
+
+        Args:
+            old: Of fewer elements.
+            origins: Where the elements come from.
+            columns: Column here of each feature there, for each element.
+        """
+        low, high = (torch.full_like(self.minimum, x) for x in (torch.inf, -torch.inf))
+        for s, o in enumerate(origins.index):
+            places = columns[s]
+            if origins.is_known(s) and places is not None and bool(old.known[o]):
+                low[s], high[s] = 0.0, 0.0
+                low[s, places] = old.minimum[o, : len(places)].to(low)
+                high[s, places] = old.maximum[o, : len(places)].to(high)
+        self.set(low, high)
 
     @torch.no_grad()
     def fit(

@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from nnmd_graph.nn.first_layer import Columns, Moved
 from nnmd_graph.nn.scatter import take
-
-
-@dataclass(frozen=True)
-class Moments:
-    """First and second moments of the features of some atoms, float64.
-
-    Attributes:
-        mean: [F].
-        covariance: [F, F]; zero for features that do not vary.
-    """
-
-    mean: Float[Tensor, " F"]
-    covariance: Float[Tensor, "F F"]
-
-    @classmethod
-    def of(cls, rows: Float[Tensor, "N F"]) -> Moments:
-        """Moments of the features of one or more atoms."""
-        rows = rows.double()
-        mean = rows.mean(0)
-        shifted = rows - mean
-        # A feature that does not vary says nothing: dividing would blow up its rounding noise.
-        constant = shifted.square().mean(0).sqrt() <= 1e-6 * rows.abs().amax(0) + 1e-12
-        shifted = shifted * ~constant
-        return cls(mean, shifted.mT @ shifted / len(rows))
-
-    @property
-    def sigma(self) -> Float[Tensor, " F"]:
-        """Standard deviation of each feature, [F]."""
-        return self.covariance.diagonal().clamp(min=0.0).sqrt()
-
-    def about(self, centre: Float[Tensor, " F"]) -> Float[Tensor, "F F"]:
-        """Second moment about a point, [F, F]."""
-        step = self.mean - centre
-        return self.covariance + torch.outer(step, step)
+from nnmd_graph.representations.feature_moments import Moments
+from nnmd_graph.representations.scaler import Scaler, unlike
 
 
 def whitening(moments: Moments, ridge: float) -> Float[Tensor, "F F"]:
@@ -59,7 +27,7 @@ def whitening(moments: Moments, ridge: float) -> Float[Tensor, "F F"]:
     return axes / (variance.clamp(min=0.0) + ridge).sqrt() / sigma.unsqueeze(-1)
 
 
-class FeatureScaler(nn.Module):
+class FeatureScaler(Scaler):
     r"""x' = ((x - mean_s) / sigma_s) U_s (Lambda_s + ridge)^(-1/2), s the element of the atom.
 
     sigma is the standard deviation and U Lambda U^T the correlation matrix of the features of
@@ -102,32 +70,20 @@ class FeatureScaler(nn.Module):
         return scaled
 
     @torch.no_grad()
-    def fit(
-        self,
-        x: Float[Tensor, "N F"],
-        species_id: Int[Tensor, " N"],
-        kept: Bool[Tensor, " F"] | None = None,
+    def fit_row(
+        self, row: int, x: Float[Tensor, "N F"], kept: Bool[Tensor, " F"] | None = None
     ) -> None:
-        """Fit to features of a training set; elements that it lacks keep their values.
-
-        Args:
-            x: Features.
-            species_id: Local element numbers.
-            kept: Features that enter, the others are combinations of them; None: all.
-        """
-        for s in range(len(self.mean)):
-            rows = x[species_id == s].double()
-            if len(rows):
-                self.hold(s, Moments.of(rows), kept)
-
-    @torch.no_grad()
-    def hold(self, row: int, moments: Moments, kept: Bool[Tensor, " F"] | None = None) -> None:
-        """Scale features with these moments, for one element."""
+        """Fit the scaling of one element to features of one or more atoms."""
+        moments = Moments.of(x)
         if kept is None:
             kept = torch.ones_like(moments.mean, dtype=torch.bool)
         covariance = moments.covariance * torch.outer(kept, kept)
         matrix = whitening(Moments(moments.mean, covariance), self.ridge)
         self.mean[row], self.matrix[row] = moments.mean, matrix * kept.unsqueeze(1)
+
+    def replace(self, row: int, matrix: Float[Tensor, "F F"]) -> None:
+        """Put another A into a row."""
+        self.matrix[row] = matrix
 
     @torch.no_grad()
     def fitted(self) -> Bool[Tensor, "S F"]:
@@ -170,6 +126,24 @@ class FeatureScaler(nn.Module):
         """A [F, F] and a [F] of x' = x A + a for one element, float64."""
         matrix = self.matrix[row].double().clone()
         return matrix, -self.mean[row].double() @ matrix
+
+    @torch.no_grad()
+    def carry_row(self, old: Scaler, o: int, s: int, columns: Columns) -> Moved:
+        """Take over the scaling of one element, see :meth:`Scaler.carry_row`."""
+        if not isinstance(old, FeatureScaler):
+            raise unlike(old, self)
+        row, o = (0, 0) if len(self.mean) == 1 else (s, o)
+        mean, matrix = old.mean[o].double(), old.matrix[o].double()
+        n, size = len(columns), len(mean)
+        turn = torch.eye(size, dtype=torch.float64)
+        constant = -mean[n:] @ matrix[n:]
+        if n < size:  # n numbers say the same as these combinations of them, which are more
+            turn, triangle = torch.linalg.qr(matrix[:n].mT)
+            matrix = triangle.mT
+        places = torch.tensor(columns)
+        self.mean[row, places] = mean[:n].to(self.mean)
+        self.matrix[row, places.unsqueeze(1), places] = matrix.to(self.matrix)
+        return Moved(columns, turn, constant)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values that rebuild this module."""

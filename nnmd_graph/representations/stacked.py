@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,9 +12,13 @@ from torch import Tensor, nn
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.nn.conv.linear import linear
 from nnmd_graph.nn.conv.registry import Convolution
+from nnmd_graph.nn.first_layer import FirstLayer, is_trained
+from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_ids, species_of
 from nnmd_graph.representations.graph_convolutions import GraphConvolutions
+from nnmd_graph.representations.representation import Representation, as_representation
+from nnmd_graph.representations.scaler import Scaler
 from nnmd_graph.representations.scaling import FeatureScaler
 from nnmd_graph.representations.trial import check_representation
 
@@ -49,6 +53,7 @@ class StackedConvolutions(GraphConvolutions):
     """
 
     built_in = True
+    compilable = False
 
     def __init__(
         self,
@@ -62,32 +67,42 @@ class StackedConvolutions(GraphConvolutions):
         ridge: float = 0.1,
         **options: Any,
     ) -> None:
-        missing = [
-            n for n in ("species", "cutoff", "num_features") if not hasattr(representation, n)
-        ]
-        if missing:
+        base = as_representation(representation)
+        if not base.species or not base.cutoff or base.num_features is None:
             raise TypeError(
                 f"`representation`: expected species, cutoff and num_features, got "
-                f"{type(representation).__name__} without {missing}; pass for example "
+                f"{type(representation).__name__} without one of them; pass for example "
                 "ACSF.auto(...)"
             )
-        base: Any = representation  # torch declares unknown attributes of a module as tensors
         reach = float(base.cutoff if cutoff is None else cutoff)
         super().__init__(base.species, reach, conv, num_layers, hidden_channels, num_rbf, **options)
-        num_features = int(base.num_features)
-        check_representation(representation, self.species, float(base.cutoff), num_features)
-        self.base = base
-        self.scaler = FeatureScaler(len(self.species), int(base.num_features), ridge)
+        num_features = base.num_features
+        check_representation(representation, self.species, base.cutoff, num_features)
+        self.base = representation
+        self.cutoff = max(self.radial.cutoff, base.cutoff)
+        self.scaler = FeatureScaler(len(self.species), num_features, ridge)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + 1)
             self.inputs = nn.ModuleList(
-                linear(int(base.num_features), hidden_channels, bias=False) for _ in self.species
+                linear(num_features, hidden_channels, bias=False) for _ in self.species
             )
 
     @property
-    def cutoff(self) -> float:
-        """Radius that graphs must reach, Å: the larger one of both parts."""
-        return max(self.radial.cutoff, float(self.base.cutoff))
+    def below(self) -> Representation:
+        """The representation that the convolutions start from."""
+        return as_representation(self.base)
+
+    @property
+    def base_scaling(self) -> tuple[Representation, Scaler]:
+        """The representation that the convolutions start from, and what scales its features."""
+        return self.below, self.scaler
+
+    def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
+        """The matrix of one element, and its vector; None if they are frozen."""
+        matrix: Any = self.inputs[row]
+        if not is_trained(matrix, self.embedding):
+            return None
+        return [FirstLayer(matrix.weight, self.embedding.weight[row])]
 
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N H"]:
         """Features of all atoms, [N, H]."""
@@ -102,20 +117,43 @@ class StackedConvolutions(GraphConvolutions):
     @torch.no_grad()
     def fit(self, graphs: Iterable[AtomicGraph]) -> None:
         """Fit the scaling to the features of a training set, or as much of it as is needed."""
-        base: Any = self.base  # methods that only some have
-        fixed = getattr(base, "fixed", base)
+        base = self.below
         features, ids, num_atoms = [], [], 0
         for graph in graphs:
-            features.append(fixed(graph))
+            features.append(base.fixed(graph))
             ids.append(species_ids(graph.z, self.species))
             num_atoms += len(graph.z)
             if num_atoms > MAX_ATOMS:
                 break
         x = torch.cat(features)
-        if hasattr(base, "fit_basis"):
-            base.fit_basis(x)
-        mixed = base.mix(x) if hasattr(base, "mix") else x
-        self.scaler.fit(mixed, torch.cat(ids), getattr(base, "independent", None))
+        base.fit_basis(x)
+        self.scaler.fit(base.mix(x), torch.cat(ids), base.independent)
+
+    def extended(self, species: tuple[int, ...]) -> StackedConvolutions:
+        """The same convolutions on the extended representation."""
+        base = self.below.extended(species)
+        return type(self)(**(self.hyper_parameters() | {"representation": base}))
+
+    @torch.no_grad()
+    def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
+        """Take over the convolutions, the representation below, its scaling and the matrices."""
+        super().carry_over(old, index)
+        assert isinstance(old, StackedConvolutions)
+        self.below.carry_over(old.below, index)
+        origins = Origins.of(old.species, self.species)
+        columns = self.below.columns_of(old.below, origins)
+        for s, o in enumerate(index):
+            places = columns[s]
+            if places is not None:
+                before: Any = old.inputs[o]
+                after: Any = self.inputs[s]
+                self.scaler.carry_row(old.scaler, o, s, places).write(before, after)
+
+    def difference(self, old: Representation, origins: Origins) -> str | None:
+        """What keeps the representation below from holding the weights of the other one."""
+        if not isinstance(old, StackedConvolutions):
+            return None
+        return self.below.difference(old.below, origins)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Values that rebuild this module: plain ones, and the representation."""

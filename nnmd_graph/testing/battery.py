@@ -17,6 +17,7 @@ from torch_geometric.data import Batch
 
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import EnergyModel, Potential
+from nnmd_graph.models.term import EnergyTerm
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.testing.structures import FEW, STRUCTURES, Structure
 
@@ -64,8 +65,10 @@ class Case:
 
     def isolated_energies(self, numbers: NDArray[Any]) -> float:
         """Sum of the E0 of some elements, eV."""
-        energies = self.potential.model.baseline.isolated_energies.tolist()
-        known = dict(zip(self.potential.species, energies, strict=True))
+        net = self.potential.net
+        if net is None:  # a term that counts from the isolated atoms
+            return 0.0
+        known = dict(zip(net.species, net.baseline.isolated_energies.tolist(), strict=True))
         return float(sum(known[int(z)] for z in numbers))
 
 
@@ -80,7 +83,7 @@ class BatteryTests:
         cls._cases = {}
 
     def make_model(self, species: Sequence[int], cutoff: float) -> nn.Module:
-        """Make an untrained model, an `EnergyModel` or a `Potential`.
+        """Make an untrained model: an energy term, such as an `EnergyModel`, or a `Potential`.
 
         Args:
             species: Elements that it has to know, a sorted tuple of atomic numbers.
@@ -127,12 +130,19 @@ def prepared(model: nn.Module, atoms: ase.Atoms) -> Potential:
     """
     if isinstance(model, Potential):
         return model.double().eval()
-    if not isinstance(model, EnergyModel):
+    if not isinstance(model, EnergyTerm):
         raise TypeError(
-            f"`make_model`: expected an EnergyModel or a Potential, got {type(model).__name__}; "
+            f"`make_model`: expected an energy term or a Potential, got {type(model).__name__}; "
             "return for example BPNN(representation)"
         )
-    model = model.double()
+    potential = Potential(model.double()).eval()
+    if potential.net is not None:
+        prepare_net(potential.net, atoms)
+    return potential
+
+
+def prepare_net(model: EnergyModel, atoms: ase.Atoms) -> None:
+    """Scale features around a structure, make the weights noisy, and set the baseline."""
     graph = AtomicGraph.from_atoms(atoms, model.cutoff, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -143,7 +153,6 @@ def prepared(model: nn.Module, atoms: ase.Atoms) -> Potential:
             noise = torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
             weight.add_(0.2 * noise)
     model.baseline.set({z: -0.5 * z for z in model.species}, scale=1.7)
-    return Potential(model).eval()
 
 
 def assert_same(one: Predicted, other: Predicted) -> None:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.adaptation import adapt, rescale
-from nnmd_graph.models.alike import merged_features
+from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.models.readout import Readout
 from nnmd_graph.nn.species import species_ids
-from nnmd_graph.representations.acsf import ACSF
-from nnmd_graph.representations.range_scaling import RangeScaler
-from nnmd_graph.representations.scaling import FeatureScaler
-from nnmd_graph.representations.stacked import StackedConvolutions
+from nnmd_graph.representations.representation import Representation
+from nnmd_graph.representations.scaler import Scaler
 from nnmd_graph.training.preparation import MAX_ATOMS_FOR_SCALING
 
 RATTLE = 0.02
@@ -41,11 +39,12 @@ class Scaling:
         near: The same of atoms near them.
         kept: Which features are to enter; None: all.
         merged: New elements taken for the known ones that are nearest, see
-            :mod:`nnmd_graph.models.alike`; None: there are none, or no symmetry functions of them.
+            :mod:`nnmd_graph.representations.more_elements`; None: there are none, or no symmetry
+            functions of them.
     """
 
-    scaler: nn.Module
-    behind: nn.Module
+    scaler: Scaler
+    behind: Representation | Readout
     features: tuple[Tensor, Tensor]
     near: tuple[Tensor, Tensor]
     kept: Tensor | None
@@ -74,31 +73,39 @@ def scalings(
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
     chosen = [graphs[n] for n in order]
     near = _rattled(potential, chosen, seed) if rattled else []
-    model: Any = potential.model  # methods and modules that only some have
-    representation, found = model.representation, []
+    net = potential.net
+    if net is None:
+        return []
+    representation = net.features
+    found = []
 
-    def both(features: Any, of_scaler: nn.Module, behind: nn.Module, owner: Any) -> None:
+    def both(
+        features: Callable[[AtomicGraph], Tensor],
+        of_scaler: Scaler,
+        behind: Representation | Readout,
+        owner: Representation,
+    ) -> None:
         parts = [_collected(potential, part, features) for part in (chosen, near or chosen[:1])]
-        kept = getattr(owner, "independent", None)
-        merged = None
-        if isinstance(owner, ACSF) and known and isinstance(of_scaler, FeatureScaler | RangeScaler):
-            merged = merged_features(owner, known, *of_scaler.mean.T.shape)
-        found.append(Scaling(of_scaler, behind, parts[0], parts[1], kept, merged))
+        merged = owner.merged_features(known, len(of_scaler.mean)) if known else None
+        found.append(Scaling(of_scaler, behind, parts[0], parts[1], owner.independent, merged))
 
-    if isinstance(representation, StackedConvolutions):
-        both(representation.base, representation.scaler, representation, representation.base)
-    if model.scaler is not None:
-        mix = getattr(representation, "mix", nn.Identity())
+    if representation.base_scaling is not None:
+        base, of_base = representation.base_scaling
+        both(base, of_base, representation, base)
+    if net.scaler is not None:
 
-        def features(graph: Any) -> Tensor:
-            return mix(graph.features if "features" in graph else model.fixed(graph))
+        def features(graph: AtomicGraph) -> Tensor:
+            x: Tensor = graph.features if "features" in graph else net.fixed(graph)
+            return representation.mix(x)
 
-        both(features, model.scaler, model.readout, representation)
+        both(features, net.scaler, net.head, representation)
     return found
 
 
 def _collected(
-    potential: Potential, graphs: Sequence[AtomicGraph], features: Any
+    potential: Potential,
+    graphs: Sequence[AtomicGraph],
+    features: Callable[[AtomicGraph], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Features and elements of as many atoms as the scaling needs."""
     xs, ids, num_atoms = [], [], 0
@@ -122,10 +129,11 @@ def _batches(potential: Potential, graphs: Sequence[AtomicGraph]) -> Iterator[At
 def _rattled(potential: Potential, graphs: Sequence[AtomicGraph], seed: int) -> list[AtomicGraph]:
     """Copies with atoms moved a little, for three times as many atoms as features."""
     generator = torch.Generator().manual_seed(seed)
-    model: Any = potential.model  # an attribute that only some have
-    owner = getattr(model.representation, "base", model.representation)
-    size = int(getattr(owner, "num_features", 1))
-    numbers = torch.bincount(torch.cat([species_ids(g.z.cpu(), model.species) for g in graphs]))
+    size = 1
+    if potential.net is not None:
+        size = _scaled(potential.net).num_features or 1
+    species = potential.species
+    numbers = torch.bincount(torch.cat([species_ids(g.z.cpu(), species) for g in graphs]))
     copies = min(MAX_COPIES, math.ceil(3 * size / int(numbers[numbers > 0].min())))
     found, num_atoms = [], 0
     for graph in [g for _ in range(copies) for g in graphs]:
@@ -169,10 +177,18 @@ def rescale_features(potential: Potential, graphs: Sequence[AtomicGraph], seed: 
     Returns:
         Whether there are such features.
     """
-    model: Any = potential.model  # modules that only some have
-    trained = getattr(model.representation, "base", model.representation)
-    if not (hasattr(trained, "mix") and any(p.requires_grad for p in trained.parameters())):
+    if potential.net is None:
+        return False
+    trained = _scaled(potential.net)
+    mixes = trained.fixed is not trained
+    if not (mixes and any(p.requires_grad for p in trained.parameters())):
         return False
     for s in scalings(potential, graphs, seed, rattled=False):
         rescale(s.scaler, s.behind, *s.features)
     return True
+
+
+def _scaled(net: EnergyModel) -> Representation:
+    """The representation whose features are scaled: the one below convolutions, if there is one."""
+    representation = net.features
+    return representation if representation.base_scaling is None else representation.base_scaling[0]

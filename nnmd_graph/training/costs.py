@@ -19,8 +19,7 @@ def check_costs(settings: TrainingSettings, potential: Potential, train: AtomsDa
 
     Args:
         settings: Those of the training.
-        potential: Says what a step takes for an edge, where its representation has
-            ``bytes_of_edge``.
+        potential: Its representation says what a step takes for an edge.
         train: Training set; its graphs need not be built.
 
     Raises:
@@ -28,7 +27,7 @@ def check_costs(settings: TrainingSettings, potential: Potential, train: AtomsDa
     """
     batch_size = settings.batch_size or choose_batch_size(train)
     share = batch_size / len(train)
-    each = float(getattr(potential.model.representation, "bytes_of_edge", 0))
+    each = 0 if potential.net is None else potential.net.features.bytes_of_edge
     check_edges(
         train.estimated_edges,
         train.cutoff,

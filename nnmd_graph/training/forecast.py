@@ -42,7 +42,7 @@ def forecast(
     parameters = sum(p.numel() for p in potential.parameters() if p.requires_grad)
     elements = " ".join(chemical_symbols[z] for z in potential.species)
     atoms = sum(graph.num_nodes for graph in train)
-    representation = type(potential.model.representation).__name__
+    model = type(potential.net.representation if potential.net else potential.model).__name__
     steps = -(-len(train) // batch_size)
     checked = f", validation on {len(val)}" if val else ""
     times = "time after the first epoch"
@@ -54,7 +54,7 @@ def forecast(
             times = f"about {duration(whole)} ({seconds:.2g} s per epoch)"
     return [
         f"training on {len(train)} structures ({atoms} atoms of {elements}){checked}",
-        f"model: {representation}, cutoff {potential.cutoff:g} Å, {parameters} parameters to train",
+        f"model: {model}, cutoff {potential.cutoff:g} Å, {parameters} parameters to train",
         f"{epochs} epochs of {steps} steps, batch size {batch_size}, "
         f"{name_of(settings.optimizer)}, on {potential.device}",
         ", ".join([f"memory {m}" if n == 0 else m for n, m in enumerate(memory())] + [times]),

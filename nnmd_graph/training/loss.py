@@ -14,7 +14,7 @@ from nnmd_graph.choices import BALANCED, LOSS_WEIGHTS, TERMS
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
-from nnmd_graph.models.potential import Prediction
+from nnmd_graph.models.evaluators import Prediction
 from nnmd_graph.nn.scatter import scatter_sum, take
 from nnmd_graph.training.weights import (
     ElementWeights,

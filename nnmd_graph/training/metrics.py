@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nnmd_graph.choices import TERMS
 from nnmd_graph.graph.atomic_graph import AtomicGraph
-from nnmd_graph.models.potential import Prediction
+from nnmd_graph.models.evaluators import Prediction
 from nnmd_graph.training.loss import EnergyForcesLoss, label_error
 from nnmd_graph.units import MEV
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from nnmd_graph.data.statistics import fit_isolated_energies, force_rms
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
 from nnmd_graph.memory import available_bytes
+from nnmd_graph.models.energy_model import EnergyModel
+from nnmd_graph.models.evaluators import Wanted, added
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.progress import track
@@ -37,13 +41,39 @@ def fit_baseline(
         train: Training set.
         isolated_energies: E0 of some or all elements in eV, by symbol or atomic number.
     """
-    energies = dict.fromkeys(potential.species, 0.0)
+    net = potential.net
+    if net is None:
+        return
+    left = without_other_terms(potential, train)
+    energies = dict.fromkeys(net.species, 0.0)
     if train.has("energy") or isolated_energies:
-        energies |= fit_isolated_energies(train, given=isolated_energies)
-    scale = force_rms(train) if train.has("forces") else 0.0
+        energies |= fit_isolated_energies(left, given=isolated_energies)
+    scale = force_rms(left) if train.has("forces") else 0.0
     if not scale > 1e-6:
-        scale = _energy_spread(train, energies)
-    potential.model.baseline.set(energies, scale if scale > 1e-6 else 1.0)
+        scale = _energy_spread(left, energies)
+    net.baseline.set(energies, scale if scale > 1e-6 else 1.0)
+
+
+@torch.no_grad()
+def without_other_terms(potential: Potential, train: AtomsDataset) -> AtomsDataset:
+    """The set with the energies and forces that the terms beside the net leave; itself if none."""
+    others = [term for term in potential.model.terms if term is not potential.net]
+    if not others:
+        return train
+    labels = []
+    for given, graph in zip(train.labels, train.build(), strict=True):
+        wanted = Wanted(forces=True, stress=False, gradients=False)
+        own = potential.cast(graph)
+        rest = added(term.evaluator(own, training=False)(own, wanted) for term in others)
+        energy, forces = given.energy, given.forces
+        if energy is not None:
+            energy = energy - float(rest["energy"])
+        if forces is not None:
+            forces = forces - rest["forces"].double().cpu().numpy()
+        labels.append(replace(given, energy=energy, forces=forces))
+    left = copy.copy(train)
+    left.labels = labels
+    return left
 
 
 def _energy_spread(train: AtomsDataset, energies: Mapping[int, float]) -> float:
@@ -60,17 +90,15 @@ def should_precompute(
     potential: Potential, graphs: Iterable[AtomicGraph], wanted: bool | None
 ) -> bool:
     """Whether features are to be computed once: they are fixed and fit in half of the memory."""
-    representation = potential.model.fixed
-    if wanted is False or not can_precompute(representation):
+    representation = None if potential.net is None else potential.net.fixed
+    if wanted is False or representation is None or not can_precompute(representation):
         if wanted:
             raise ValueError(
                 "`precompute`: expected False or None for a representation that is trained, got "
                 "True"
             )
         return False
-    # mypy: torch declares unknown attributes of a module as tensors.
-    num_features = int(representation.num_features)  # type: ignore[arg-type]
-    size = sum(num_values(graph, num_features) for graph in graphs)
+    size = sum(num_values(graph, representation.num_features or 0) for graph in graphs)
     return bool(wanted) or size * potential.dtype.itemsize < 0.5 * available_bytes()
 
 
@@ -80,7 +108,8 @@ def prepare_graphs(
     """Graphs in the potential's dtype, with features where wanted."""
     # On the CPU: a data set need not fit on the accelerator.
     own = (cast(graph, potential.dtype, graph.pos.device) for graph in graphs)
-    ready = precompute_all(potential.model.fixed, own) if features else own
+    fixed: Any = potential.net.fixed if features and potential.net is not None else None
+    ready = own if fixed is None else precompute_all(fixed, own)
     work = "computing features" if features else "preparing graphs"
     return list(track(ready, work, total=len(graphs), enabled=progress))
 
@@ -97,23 +126,24 @@ def fit_features(
 
     Parameters named in ``keep`` stay as they are.
     """
+    net = potential.net
+    if net is None:
+        return
     kept = {name: p.clone() for name, p in potential.named_parameters() if name in keep}
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
-    representation: Any = potential.model.representation  # torch takes attributes for tensors
-    if hasattr(representation, "fit"):
-        representation.fit(potential.cast(graphs[n]) for n in order)
+    net.features.fit(potential.cast(graphs[n]) for n in order)
     features, ids, num_atoms = [], [], 0
     chosen = [graphs[n] for n in order]
-    for graph, (x, species_id) in zip(chosen, _features(potential, chosen), strict=False):
+    for graph, (x, species_id) in zip(chosen, _features(potential, net, chosen), strict=False):
         if num_atoms <= MAX_ATOMS_FOR_SCALING:
             features.append(x)
             ids.append(species_id)
-        elif potential.model.ranges is None:
+        elif net.ranges is None:
             break
-        if potential.model.ranges is not None:
-            potential.model.ranges.fit(x, species_id, rounding(graph).to(x.device))
+        if net.ranges is not None:
+            net.ranges.fit(x, species_id, rounding(graph).to(x.device))
         num_atoms += len(x)
-    potential.model.fit_features(torch.cat(features), torch.cat(ids))
+    net.fit_features(torch.cat(features), torch.cat(ids))
     for name, parameter in potential.named_parameters():
         if name in kept:
             parameter.copy_(kept[name])
@@ -148,19 +178,19 @@ def move_baseline(
 @torch.no_grad()
 def widen_ranges(potential: Potential, graphs: Sequence[AtomicGraph]) -> None:
     """Let the known ranges of a trained potential hold the atoms that it is now trained on."""
-    ranges = potential.model.ranges
-    if ranges is not None and ranges.fitted:
-        for graph, (x, species_id) in zip(graphs, _features(potential, graphs), strict=True):
-            ranges.fit(x, species_id, rounding(graph).to(x.device))
+    net = potential.net
+    if net is not None and net.ranges is not None and net.ranges.fitted:
+        for graph, (x, species_id) in zip(graphs, _features(potential, net, graphs), strict=True):
+            net.ranges.fit(x, species_id, rounding(graph).to(x.device))
 
 
 def _features(
-    potential: Potential, graphs: Iterable[AtomicGraph]
+    potential: Potential, net: EnergyModel, graphs: Iterable[AtomicGraph]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Features and elements of the atoms of each graph."""
     for graph in map(potential.cast, graphs):
-        x = graph.features if "features" in graph else potential.model.fixed(graph)
-        yield x, species_ids(graph.z, potential.species)
+        x = graph.features if "features" in graph else net.fixed(graph)
+        yield x, species_ids(graph.z, net.species)
 
 
 def choose_batch_size(train: AtomsDataset) -> int:

@@ -134,7 +134,7 @@ class Run:
             prepare_graphs(potential, part, features=features, progress=settings.progress)
             for part in (graphs, val_graphs)
         )
-        if fit and not bool(potential.model.baseline.fitted):
+        if fit and not (potential.net is not None and bool(potential.net.baseline.fitted)):
             if "baseline" not in settings.freeze:
                 fit_baseline(potential, train, settings.isolated_energies)
             fit_features(potential, graphs, settings.seed, keep=self._frozen)

@@ -118,7 +118,8 @@ def meet_new_data(
         loss: Of the training.
     """
     some = list(graphs)[:: -(-len(graphs) // MAX_STRUCTURES)]
-    baseline, carried = potential.model.baseline, _state(potential)
+    assert potential.net is not None  # only what has a baseline was fitted before
+    baseline, carried = potential.net.baseline, _state(potential)
 
     def fitted() -> dict[str, float]:
         move_baseline(settings, potential, graphs, train, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,16 @@ from nnmd_graph.data.statistics import fit_isolated_energies
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures
-from nnmd_graph.models.carry_over import Origins, carry_over, feature_columns
-from nnmd_graph.models.checkpoint import describe
+from nnmd_graph.models.carry_over import carry_over
+from nnmd_graph.models.checkpoint import MODULES, describe
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.representations.acsf import ACSF
+from nnmd_graph.nn.origins import Origins
+from nnmd_graph.nn.part import Part
+from nnmd_graph.representations.representation import Representation
 from nnmd_graph.training.loss import num_atoms
 
 PARTS = ("representation", "embedding", "readout", "baseline")
 """Names of parts beside the prefixes of parameter names."""
-
-NOT_ARCHITECTURE = ("species", "num_species", "num_features", "in_channels", "functions", "seed",
-                    "init", "ridge", "dtype")  # fmt: skip
-"""What two models may differ in and still hold the same weights: elements (functions are compared
-by themselves), how they once started, how their scaling was fitted."""
 
 
 # -- parts ----------------------------------------------------------------------------------------
@@ -45,7 +43,9 @@ def parameters_of(potential: nn.Module, part: str) -> list[str]:
     names = [name for name, _ in potential.named_parameters()]
     if part == "embedding":
         return [name for name in names if "embedding" in name.split(".")]
-    prefix = f"model.{part}" if part in PARTS else part.rstrip(".")
+    if part in PARTS:  # of the model, or of a term of a sum
+        return [name for name in names if re.match(rf"model\.(parts\.\d+\.)*{part}\.", name)]
+    prefix = part.rstrip(".")
     return [name for name in names if name == prefix or name.startswith(f"{prefix}.")]
 
 
@@ -89,9 +89,10 @@ def _check_part(potential: Potential, argument: str, part: str, trainable: set[s
     if found or part in PARTS:
         raise ValueError(
             f"`{argument}`: expected parts with something to train, got {part!r}, which has no "
-            f"trainable parameters in this potential; those with some are {_names(trainable)}"
+            f"trainable parameters in this potential; those with some are "
+            f"{_names(potential, trainable)}"
         )
-    names = _names(trainable)
+    names = _names(potential, trainable)
     every = [*PARTS, *_prefixes(potential)]
     hint = did_you_mean(part, every, cutoff=0.5)
     raise ValueError(
@@ -100,11 +101,13 @@ def _check_part(potential: Potential, argument: str, part: str, trainable: set[s
     )
 
 
-def _names(trainable: Iterable[str]) -> list[str]:
+def _names(potential: nn.Module, trainable: set[str]) -> list[str]:
     """Parts that have something to train, and the names of their modules."""
     names = sorted(trainable)
     parts = [
-        p for p in ("representation", "readout") if any(n.startswith(f"model.{p}.") for n in names)
+        part
+        for part in ("representation", "readout")
+        if trainable.intersection(parameters_of(potential, part))
     ]
     if any("embedding" in n.split(".") for n in names):
         parts.insert(1, "embedding")
@@ -127,13 +130,13 @@ def frozen_parameters(potential: nn.Module, freeze: Sequence[str]) -> set[str]:
 def rate_factors(potential: nn.Module, learning_rates: Mapping[str, float]) -> dict[str, float]:
     """Factor on the learning rate by parameter; where parts overlap the smaller one decides.
 
-    A module that has a ``learning_speed`` multiplies the factors of its parameters by it.
+    A representation multiplies the factors of its parameters by its ``learning_speed``.
     """
     members = {part: parameters_of(potential, part) for part in learning_rates}
     largest_first = sorted(members, key=lambda part: -len(members[part]))
     factors = {n: float(learning_rates[part]) for part in largest_first for n in members[part]}
     for name, module in potential.named_modules():
-        speed = float(getattr(module, "learning_speed", 1.0))
+        speed = module.learning_speed if isinstance(module, Representation) else 1.0
         for parameter, _ in module.named_parameters(prefix=name) if speed != 1.0 else ():
             factors[parameter] = speed * factors.get(parameter, 1.0)
     return factors
@@ -167,11 +170,9 @@ def check_architecture(potential: Potential, init: Potential) -> None:
             "make the potential with these species too"
         )
     origins = Origins.of(init.species, potential.species)
-    theirs, ours = describe(init.model), describe(potential.model)
-    found = _first_difference("model", theirs, ours, origins)
-    if found is None:
-        found = _function_difference(init.model.representation, potential.model.representation,
-                                     origins)  # fmt: skip
+    found = _first_difference("model", describe(init.model), describe(potential.model), origins)
+    if found is None and init.net is not None and potential.net is not None:
+        found = potential.net.features.difference(init.net.features, origins)
     if found is not None:
         raise ValueError(
             f"`init`: expected the architecture of the potential, got another one: {found}; make "
@@ -181,18 +182,30 @@ def check_architecture(potential: Potential, init: Potential) -> None:
 
 def _first_difference(name: str, theirs: Any, ours: Any, origins: Origins) -> str | None:
     if isinstance(theirs, dict) and isinstance(ours, dict):
-        ordered = theirs.get("name") == "EmbeddedACSF"  # its features are those of its functions
+        module = MODULES.get(str(theirs.get("name")), Part)
+        free = module.not_architecture if issubclass(module, Part) else Part.not_architecture
         for key in [*theirs, *(key for key in ours if key not in theirs)]:
             before, after = theirs.get(key), ours.get(key)
-            if key in NOT_ARCHITECTURE:
+            if key in free:
                 continue
-            if ordered and key == "arguments" and _functions(before) != _functions(after):
+            if key == "functions" and before != after:
                 return f"`{name}.functions` are others"
+            if key == "arguments":
+                before, after = (
+                    {k: v for k, v in (values or {}).items() if k not in free}
+                    for values in (before, after)
+                )
             inner = name if key == "arguments" else f"{name}.{key}"
             found = _first_difference(inner, before, after, origins)
             if found is not None:
                 return found
         return None
+    if _are_parts(theirs) and _are_parts(ours) and len(theirs) == len(ours):
+        each = [
+            _first_difference(f"{name}[{n}]", one, other, origins)
+            for n, (one, other) in enumerate(zip(theirs, ours, strict=True))
+        ]
+        return next((difference for difference in each if difference is not None), None)
     if _by_element(theirs, origins.old) and _by_element(ours, origins.new):
         pairs = [(theirs[o], ours[s]) for s, o in enumerate(origins.index) if origins.is_known(s)]
         same = all(before == after for before, after in pairs)
@@ -201,36 +214,14 @@ def _first_difference(name: str, theirs: Any, ours: Any, origins: Origins) -> st
     return None if same else f"`{name}` is {theirs!r} there and {ours!r} in the potential"
 
 
-def _functions(arguments: Any) -> Any:
-    return arguments["functions"]
+def _are_parts(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(part, dict) for part in value)
 
 
 def _by_element(value: Any, species: Sequence[int]) -> bool:
     """Whether a setting has a list for each element."""
     nested = isinstance(value, list) and any(isinstance(part, list) for part in value)
     return nested and len(value) == len(species)
-
-
-def _function_difference(theirs: Any, ours: Any, origins: Origins) -> str | None:
-    """Symmetry functions that one of two sets lacks, or that would change what is known."""
-    if hasattr(theirs, "base") and hasattr(ours, "base"):
-        return _function_difference(theirs.base, ours.base, origins)
-    if not (isinstance(theirs, ACSF) and isinstance(ours, ACSF)):
-        return None
-    try:
-        columns = feature_columns(theirs, ours, origins)
-    except ValueError as error:
-        return str(error)
-    for s, z in enumerate(origins.new):
-        places = columns[s]
-        if not origins.is_known(s) or places is None:
-            continue
-        for k, f in enumerate(ours.functions_of(z)):
-            # mypy: ACSF has given every function its neighbours as a tuple of numbers.
-            new_neighbor = not set(f.neighbors or ()) <= set(origins.old)  # type: ignore[arg-type]
-            if k not in places and not new_neighbor:
-                return f"{f} of {chemical_symbols[z]} is in the potential only"
-    return None
 
 
 def fingerprint_of(potential: Potential) -> str:
@@ -273,10 +264,13 @@ def refit_baseline(
     fixed = _fixed_energies(train, given)
     species = potential.species
     free = [z for z in (species if elements is None else elements) if z not in fixed]
-    energies = potential.model.baseline.isolated_energies
+    net = potential.net
+    if net is None:
+        return
+    energies = net.baseline.isolated_energies
     for z, e0 in fixed.items():
         if z in species and (elements is None or z in elements or _is_given(z, given)):
-            energies[species.index(z)] = e0
+            energies[net.species.index(z)] = e0
     counts, error = _errors(potential, graphs)
     if not len(error):
         return
@@ -287,7 +281,8 @@ def refit_baseline(
             continue
         change = np.linalg.lstsq(matrix, error, rcond=1e-10)[0]
         error = error - matrix @ change
-        energies[columns] += torch.from_numpy(change).to(energies)
+        places = [net.species.index(z) for z in chosen]
+        energies[places] += torch.from_numpy(change).to(energies)
 
 
 def _is_given(z: int, given: Mapping[int | str, float] | None) -> bool:

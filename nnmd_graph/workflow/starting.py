@@ -7,18 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from nnmd_graph.models import Potential
-from nnmd_graph.models.readout import ElementReadout
-from nnmd_graph.models.shared_readout import SharedReadout
+from nnmd_graph.models.checkpoint import describe
 from nnmd_graph.naming import naming
-from nnmd_graph.representations import ACSF, EmbeddedACSF
+from nnmd_graph.representations import ACSF
 from nnmd_graph.representations.embedded_acsf import EMBEDDING_DIM
-from nnmd_graph.representations.graph_convolutions import GraphConvolutions
-from nnmd_graph.representations.stacked import StackedConvolutions
 from nnmd_graph.training.config import Config
 from nnmd_graph.training.transfer import load_start
 from nnmd_graph.workflow.building import build_functions
 
 DIM = "representation.embedding_dim"
+READOUTS = {"ElementReadout": "element", "SharedReadout": "shared"}
+REPRESENTATIONS = {"ACSF": "acsf", "EmbeddedACSF": "embedded_acsf"}
+CONVOLUTIONS = ("GraphConvolutions", "StackedConvolutions")
+_OF_CONVOLUTIONS = ("conv", "num_layers", "hidden_channels", "num_rbf", "radial")
+KEYS = {
+    "ElementReadout": ("hidden_channels", "activation"),
+    "SharedReadout": ("hidden_channels", "activation"),
+    "ACSF": ("cutoff_function",),
+    "EmbeddedACSF": ("cutoff_function", "embedding_dim", "channels"),
+    **dict.fromkeys(CONVOLUTIONS, _OF_CONVOLUTIONS),
+}
+"""Arguments of the parts of a model that are settings in the section `model` of a config."""
+
 FUNCTION_KEYS = tuple(f"representation.{key}" for key in ("recipe", "options", "functions"))
 """Settings that a file does not hold: what comes of them is compared."""
 
@@ -64,35 +74,37 @@ def with_model_of(config: Config, init: Potential | None) -> Config:
 
 def settings_of_model(potential: Potential) -> dict[str, Any]:
     """What a model says about itself, by dotted key of the section `model`."""
-    representation, readout = potential.model.representation, potential.model.readout
     found: dict[str, Any] = {
         "cutoff": potential.cutoff,
         "dtype": str(potential.dtype).removeprefix("torch."),
     }
-    one_each = {ElementReadout: "element", SharedReadout: "shared"}.get(type(readout))
-    base: Any = representation
-    if isinstance(representation, GraphConvolutions):
-        values = representation.hyper_parameters()
-        stacked = isinstance(representation, StackedConvolutions)
-        found |= {"name": "gcnn", "convolutions.stack": stacked, "convolutions.readout": one_each}
-        for key in ("conv", "num_layers", "hidden_channels", "num_rbf", "radial"):
-            found[f"convolutions.{key}"] = values[key]
-        found["convolutions.options"] = values["conv_options"]
-        base = representation.base if isinstance(representation, StackedConvolutions) else None
-    elif isinstance(readout, ElementReadout | SharedReadout):
-        values = readout.hyper_parameters()
-        found |= {"name": "bpnn", "readout": one_each}
-        found |= {key: values[key] for key in ("hidden_channels", "activation")}
+    if potential.net is None:
+        return found | {"name": type(potential.model).__name__}
+    spec = describe(potential.net)
+    representation, readout = spec["representation"], spec["readout"]
+    head = READOUTS.get(readout["name"])
+    if representation["name"] in CONVOLUTIONS:
+        stacked = representation["name"] == "StackedConvolutions"
+        found |= {"name": "gcnn", "convolutions.stack": stacked, "convolutions.readout": head}
+    elif head is not None:
+        found |= {"name": "bpnn", "readout": head} | _settings(readout, "")
     else:
-        found["name"] = type(representation).__name__
-    if isinstance(base, ACSF | EmbeddedACSF):
-        embedded = isinstance(base, EmbeddedACSF)
-        found["representation.name"] = "embedded_acsf" if embedded else "acsf"
-        fixed = base.fixed if isinstance(base, EmbeddedACSF) else base
-        found["representation.cutoff_function"] = fixed.cutoff_function
-        if isinstance(base, EmbeddedACSF):
-            dim = base.embedding_dim if base.channels is None else None  # one of the two, as given
-            found |= {DIM: dim, "representation.channels": base.channels}
+        found["name"] = representation["name"]
+    for part in (representation, representation["arguments"].get("representation")):
+        if part is not None:
+            section = "convolutions." if part["name"] in CONVOLUTIONS else "representation."
+            found |= _settings(part, section)
+    return found
+
+
+def _settings(part: dict[str, Any], section: str) -> dict[str, Any]:
+    """Settings of a part by dotted key; what does not stand in the section `model` is left out."""
+    keys = KEYS.get(part["name"], ())
+    found = {f"{section}{key}": part["arguments"][key] for key in keys}
+    if part["name"] in REPRESENTATIONS:
+        found[f"{section}name"] = REPRESENTATIONS[part["name"]]
+    if part["name"] in CONVOLUTIONS:
+        found[f"{section}options"] = part["arguments"]["conv_options"]
     return found
 
 
@@ -117,15 +129,17 @@ def _check_same_model(config: Config, init: Potential) -> None:
 
 
 def _function_difference(config: Config, init: Potential) -> list[str]:
-    representation: Any = init.model.representation
-    base = getattr(representation, "base", representation)
-    if not isinstance(base, ACSF | EmbeddedACSF):
+    if init.net is None:
+        return []
+    representation = init.net.features
+    base = representation if representation.base_scaling is None else representation.base_scaling[0]
+    if not isinstance(base.fixed, ACSF):
         return []
     found = build_functions(with_model_of(config, init), init.species)
-    sets = [r.fixed if isinstance(r, EmbeddedACSF) else r for r in (base, found)]
-    if set(sets[0].functions) == set(sets[1].functions):
+    sets = [set(r.fixed.functions) for r in (base, found) if isinstance(r.fixed, ACSF)]
+    if sets[0] == sets[1]:
         return []
-    sizes = [len(s.functions) for s in sets]
+    sizes = [len(functions) for functions in sets]
     return [f"`model.representation` has other functions, {sizes[0]} there and {sizes[1]} here"]
 
 

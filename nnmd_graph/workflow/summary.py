@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
@@ -16,9 +17,12 @@ from nnmd_graph.data.label_checks import warn_of_contradictions
 from nnmd_graph.evaluation.metrics import number
 from nnmd_graph.graph import AtomicGraph, edge_vectors
 from nnmd_graph.models import Potential
-from nnmd_graph.models.checkpoint import load_tensors
+from nnmd_graph.models.checkpoint import describe, load_tensors
+from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.model_file import model_file
+from nnmd_graph.models.term import EnergyTerm
 from nnmd_graph.progress import track
+from nnmd_graph.representations.representation import lone_atoms
 
 MAX_STRUCTURES = 5000
 """Graphs are made of so many structures, evenly spaced, when there are more."""
@@ -41,32 +45,51 @@ def describe_model(path: str | os.PathLike[str]) -> dict[str, str]:
     path = model_file(path)
     potential = Potential.load(path)
     model = potential.model
-    e0 = model.baseline.isolated_energies.tolist()
     facts = {
         "file": f"{path}, {path.stat().st_size / 1000:.0f} kB",
         "format version": str(load_tensors(path)["format_version"]),
-        "model": f"{type(model.representation).__name__} + {type(model.readout).__name__}",
+        "model": " + ".join(map(_name_of_term, model.terms)),
         "elements": _symbols(potential.species),
         "cutoff": f"{potential.cutoff:g} Å",
     }
-    functions = getattr(model.representation, "functions", None)
-    if functions is not None:
-        kinds = Counter(type(function).__name__ for function in functions)
-        listing = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        facts["functions"] = f"{len(functions)} ({listing})"
-    arguments: dict[str, Any] = getattr(model.readout, "hyper_parameters", dict)()
-    if "hidden_channels" in arguments:
-        widths = ", ".join(str(width) for width in arguments["hidden_channels"])
-        facts["hidden channels"] = f"{widths} ({arguments.get('activation', '')})"
-    facts |= {
+    facts |= {} if potential.net is None else _facts_of_net(potential.net)
+    return facts | {
         "parameters": str(sum(p.numel() for p in model.parameters())),
         "dtype": str(potential.dtype).removeprefix("torch."),
         "isolated atoms": ", ".join(
             f"{chemical_symbols[z]} {energy:.4f} eV"
-            for z, energy in zip(potential.species, e0, strict=True)
+            for z, energy in zip(potential.species, _isolated_energies(potential), strict=True)
         ),
     }
+
+
+def _name_of_term(term: EnergyTerm) -> str:
+    if isinstance(term, EnergyModel):
+        return f"{type(term.representation).__name__} + {type(term.readout).__name__}"
+    return type(term).__name__
+
+
+def _facts_of_net(net: EnergyModel) -> dict[str, str]:
+    facts = {}
+    values = describe(net)
+    functions = values["representation"]["arguments"].get("functions")
+    if functions is not None:
+        kinds = Counter(function["type"] for function in functions)
+        listing = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        facts["functions"] = f"{len(functions)} ({listing})"
+    arguments = values["readout"]["arguments"]
+    if "hidden_channels" in arguments:
+        widths = ", ".join(str(width) for width in arguments["hidden_channels"])
+        facts["hidden channels"] = f"{widths} ({arguments.get('activation', '')})"
     return facts
+
+
+def _isolated_energies(potential: Potential) -> list[float]:
+    """Energy of one atom of each element without neighbours, eV."""
+    each = torch.arange(len(potential.species))
+    graph = lone_atoms(potential.species, each, potential.cutoff, potential.dtype)
+    energies: list[float] = potential(graph, forces=False, stress=False)["atomic_energy"].tolist()
+    return energies
 
 
 def describe_data(

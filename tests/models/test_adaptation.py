@@ -10,8 +10,9 @@ from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.representations import ACSF, G2
 from nnmd_graph.representations.common_scaling import CommonScaler
+from nnmd_graph.representations.feature_moments import Moments
 from nnmd_graph.representations.range_scaling import RangeScaler
-from nnmd_graph.representations.scaling import FeatureScaler, Moments
+from nnmd_graph.representations.scaling import FeatureScaler
 from nnmd_graph.representations.stacked import stack
 
 pytestmark = pytest.mark.usefixtures("float64")

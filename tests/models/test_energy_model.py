@@ -93,11 +93,11 @@ def test_fitted_features_start_at_the_baseline(acsf) -> None:
     model = BPNN(acsf, hidden_channels=(6,), seed=2)
     x, species_id = torch.rand(90, acsf.num_features), torch.arange(90) % 2  # no third element
     model.fit_features(x, species_id)
-    energy = model.atomic_energy(x, species_id)
+    energy = model.energy_of_features(x, species_id)
     for s in (0, 1):
         assert abs(energy[species_id == s].mean().item()) < 1e-10
     assert energy.std() > 1e-3
-    third = model.atomic_energy(x, torch.full((90,), 2))
+    third = model.energy_of_features(x, torch.full((90,), 2))
     assert bool(third.isfinite().all())
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from nnmd_graph.models import BPNN, GCNN, EnergyModel, Potential
-from nnmd_graph.models.carry_over import nearest_element
 from nnmd_graph.models.checkpoint import MODULES, register
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.models.readout import ElementReadout
@@ -56,30 +55,6 @@ def test_chosen_functions_follow_the_nearest_element() -> None:
     }
     old = {f for f in found if 79 not in (*(f.neighbors or ()), f.centre)}
     assert found - old == new and len(old) == 6
-
-
-@pytest.mark.parametrize(
-    ("element", "known", "nearest"),
-    [
-        ("Na", ["Li", "Mg"], "Li"),
-        ("Au", ["Cu", "H"], "Cu"),
-        ("S", ["O", "Cl", "Cu"], "O"),
-        ("He", ["H", "Xe"], "Xe"),
-        ("Eu", ["Gd", "Y", "Ba"], "Gd"),
-        ("Hf", ["Zr", "La", "Ta"], "Zr"),
-        ("U", ["Nd", "Th"], "Th"),
-        ("Cu", ["Cu", "Ag"], "Cu"),
-    ],
-)
-def test_the_nearest_element(element: str, known: list[str], nearest: str) -> None:
-    numbers = species_numbers([element, *known, nearest])
-    assert nearest_element(numbers[0], numbers[1:-1]) == numbers[-1]
-
-
-def species_numbers(symbols: list[str]) -> list[int]:
-    from ase.data import atomic_numbers
-
-    return [atomic_numbers[s] for s in symbols]
 
 
 def test_a_new_element_starts_as_the_nearest_one() -> None:

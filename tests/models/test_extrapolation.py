@@ -214,7 +214,7 @@ def test_counted_while_the_potential_computes(
 def count_calls(representation: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ways into the representation, one entry for each time that it computes features."""
     calls: list[str] = []
-    for name in ("forward", "jacobian", "pieces"):
+    for name in ("forward", "jacobian", "chunks"):
         if hasattr(representation, name):
             original = getattr(representation, name)
 

@@ -86,7 +86,7 @@ def test_one_parameter_is_trained_by_both_uses(graph) -> None:
     assert bool((torch.autograd.grad(e.sum(), vectors)[0].abs() > 0).all())
     # The sums alone, the net's own vector held
     torch.autograd.grad(model.representation(graph).square().sum(), vectors)
-    assert model.atomic_energy(model.fixed(graph), species_id).requires_grad
+    assert model.energy_of_features(model.fixed(graph), species_id).requires_grad
 
 
 def test_features_are_scaled_in_common(graph) -> None:
@@ -116,7 +116,7 @@ def test_starts_at_the_isolated_atoms(graph) -> None:
     species_id = species_ids(graph.z, model.species)
     x = model.fixed(graph).repeat(20, 1) * (1 + 0.2 * torch.randn(180, 1))
     model.fit_features(x, species_id.repeat(20))
-    energies = model.atomic_energy(x, species_id.repeat(20))
+    energies = model.energy_of_features(x, species_id.repeat(20))
     for s in range(3):
         assert abs(energies[species_id.repeat(20) == s].mean().item()) < 1e-9
     lone = model(AtomicGraph.from_atoms(ase.Atoms("O"), 4.0))
@@ -146,7 +146,9 @@ def test_trained_with_sums_computed_once_as_without_then_saved(train, tmp_path) 
 
 def test_what_does_not_fit() -> None:
     plain = ACSF(SPECIES, 4.0, FUNCTIONS)
-    with pytest.raises(TypeError, match="`representation`: expected `embedding`.*got ACSF; pass"):
+    with pytest.raises(
+        TypeError, match="`representation`: expected `element_vectors`.*got ACSF; pass"
+    ):
         BPNN(plain, readout="shared")
     with pytest.raises(ValueError, match="`readout`: expected 'element' or 'shared', got 'mean'"):
         BPNN(plain, readout="mean")

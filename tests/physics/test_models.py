@@ -15,7 +15,7 @@ import pytest
 import torch
 from ase.build import molecule
 
-from nnmd_graph.models import BPNN, GCNN, EnergyModel, Potential
+from nnmd_graph.models import BPNN, GCNN, ZBL, EnergyModel, EnergyTerm, Potential, SumModel
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5, EmbeddedACSF
@@ -227,3 +227,24 @@ class TestStacked(ConvolutionTests):
         f *= 1.0 + 0.3 * torch.randn(f.shape, generator=torch.Generator().manual_seed(1)).to(f)
         stacked.scaler.fit(f, species_ids(graph.z, potential.species).repeat(60))
         return potential
+
+
+class TestRepulsion(ModelTests):
+    """A term without a net."""
+
+    def make_model(self, species: Sequence[int], cutoff: float) -> EnergyTerm:
+        return ZBL(species, cutoff)
+
+    @pytest.mark.skip(reason="there are no weights")
+    def test_gradient_of_a_force_loss_by_the_weights(self) -> None: ...
+
+    @pytest.mark.skip(reason="there are no weights")
+    def test_every_weight_has_a_gradient(self) -> None: ...
+
+
+class TestSum(ModelTests):
+    """A net, and what it need not learn, which reaches less far."""
+
+    def make_model(self, species: Sequence[int], cutoff: float) -> EnergyTerm:
+        acsf = ACSF(species, cutoff, [G2(eta=0.4), G5(eta=0.02, zeta=2.0, lam=-1.0)])
+        return SumModel(BPNN(acsf, (6,)), ZBL(species, 0.8 * cutoff))

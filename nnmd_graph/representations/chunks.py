@@ -13,7 +13,7 @@ from nnmd_graph.representations.neighborhoods import Rows
 
 
 @dataclass(frozen=True)
-class Piece:
+class AtomChunk:
     """Features of a few atoms of one element.
 
     Attributes:

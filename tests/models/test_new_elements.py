@@ -10,7 +10,6 @@ from ase.build import bulk
 
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, GCNN, Potential
-from nnmd_graph.models.alike import merged_features
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.representations import ACSF, G2, G5
 from nnmd_graph.representations.range_scaling import RangeScaler
@@ -74,7 +73,7 @@ def test_energies_are_those_with_the_known_element_in_its_place(
 
 def test_features_add_up() -> None:
     acsf = ACSF(["O", "Ti", "Zr"], CUTOFF, FUNCTIONS)
-    merged = merged_features(acsf, (8, 22), acsf.num_features, 3)
+    merged = acsf.merged_features((8, 22), 3)
     assert merged is not None
     mixed, pure = graphs(oxides("Zr", 2))[0], graphs(oxides())[0]
     x, wanted = acsf(mixed), acsf(pure)
@@ -85,4 +84,4 @@ def test_features_add_up() -> None:
 
 def test_nothing_is_merged_where_no_element_is_new() -> None:
     acsf = ACSF(["O", "Ti"], CUTOFF, FUNCTIONS)
-    assert merged_features(acsf, (8, 22), acsf.num_features, 2) is None
+    assert acsf.merged_features((8, 22), 2) is None

@@ -1,0 +1,144 @@
+"""Energy terms: whatever gives each atom of a graph an energy."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nnmd_graph.graph.atomic_graph import AtomicGraph
+from nnmd_graph.graph.neighbors import check_cutoff
+from nnmd_graph.models.evaluators import Autograd, Evaluator
+from nnmd_graph.nn.part import Part
+from nnmd_graph.nn.species import species_tuple
+
+Own = TypeVar("Own", bound="EnergyTerm")
+
+
+class EnergyTerm(Part):
+    r"""One term of the energy of a structure, :math:`E = \sum_i E_i`.
+
+    A subclass says the energy of each atom; forces, stress, MD and model files follow from it::
+
+        class Spring(ng.EnergyTerm):
+            def __init__(self):
+                super().__init__(species=["Cu"], cutoff=3.5)
+
+            def atomic_energy(self, graph):
+                stretch = edge_vectors(graph).norm(dim=1) - 2.5
+                return scatter_sum(0.25 * stretch**2, graph.edge_index[1], len(graph.z))
+
+        potential = ng.Potential(Spring())
+
+    Compute from :func:`nnmd_graph.graph.geometry.edge_vectors`, give edges beyond the cutoff
+    nothing (graphs may reach further), vanish smoothly there, and never write to the graph.
+
+    Args:
+        species: Elements, symbols or atomic numbers.
+        cutoff: Radius in Å that graphs must reach.
+
+    Raises:
+        ValueError: If there is no element, or the cutoff is no positive number.
+    """
+
+    species: tuple[int, ...]
+    cutoff: float
+
+    def __init__(self, species: Iterable[int | str] | int | str, cutoff: float) -> None:
+        super().__init__()
+        self.species = species_tuple(species)
+        self.cutoff = check_cutoff(cutoff)
+        # Terms without parameters have a floating-point type and a device all the same
+        self.register_buffer("one", torch.ones(()), persistent=False)
+
+    one: Tensor
+
+    @abstractmethod
+    def atomic_energy(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
+        """Energies of the atoms of one structure or a batch, [N], eV."""
+
+    def forward(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
+        """The same as :meth:`atomic_energy`."""
+        return self.atomic_energy(graph)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type that it computes in."""
+        return self.one.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device that it computes on."""
+        return self.one.device
+
+    @property
+    def terms(self) -> tuple[EnergyTerm, ...]:
+        """Terms that it is the sum of: itself, if it is no sum."""
+        return (self,)
+
+    def evaluator(self, graph: AtomicGraph, *, training: bool) -> Evaluator:
+        """The road to forces and stress for a graph.
+
+        Args:
+            graph: One structure or a batch, in the dtype and on the device of this term.
+            training: Whether outputs are to carry gradients.
+        """
+        return Autograd(self.atomic_energy)
+
+    def compile_sums(self) -> None:
+        """Compile what can be compiled for long simulations; here: nothing."""
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """Plain values, or parts, that rebuild this term without its weights."""
+        return {"species": list(self.species), "cutoff": self.cutoff}
+
+    def extended(self: Own, species: tuple[int, ...]) -> Own:
+        """A new term of this kind that knows these elements, to carry the weights over to."""
+        values = self.hyper_parameters() | {"species": list(species)}
+        return type(self).from_hyper_parameters(values).to(self.device, self.dtype)
+
+
+class PlainTerm(EnergyTerm):
+    """A module of any class, graph -> atomic energies [N], as an energy term.
+
+    Args:
+        module: Offers ``species`` and ``cutoff``.
+
+    Raises:
+        TypeError: If it does not.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        missing = [name for name in ("species", "cutoff") if getattr(module, name, None) is None]
+        if missing or not isinstance(module, nn.Module):
+            raise TypeError(
+                f"`model`: expected an energy model with species and cutoff, got "
+                f"{type(module).__name__} without {' and '.join(missing) or 'a module'}; pass for "
+                "example BPNN(ACSF.auto(...)), or derive it from nnmd_graph.EnergyTerm"
+            )
+        given: Any = module  # torch declares unknown attributes of a module as tensors
+        super().__init__(given.species, float(given.cutoff))
+        self.module = module
+
+    def atomic_energy(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
+        """What the module gives, [N], eV."""
+        return self.module(graph)
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """The module, which is registered if it is to be saved."""
+        return {"module": self.module}
+
+    def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
+        """Refuse: the module says nothing about its elements.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            f"`potential`: expected terms that can be carried over to more elements, got "
+            f"{type(self.module).__name__}; derive it from nnmd_graph.EnergyTerm"
+        )

@@ -1,0 +1,1 @@
+"""Energy terms that stand beside a net: what it need not learn."""
