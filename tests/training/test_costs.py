@@ -77,11 +77,10 @@ def test_a_net_that_would_not_fit_is_refused(hidden_channels: tuple[int, ...]) -
 
 
 def test_the_scaling_of_very_many_features_is_refused() -> None:
-    class Wide(ng.ACSF):
-        num_features = 10**6  # type: ignore[assignment]
-
+    wide = ng.ACSF(["Cu", "O"], 5.0, [ng.G2(eta=1.0)])
+    wide.num_features = 10**6
     with pytest.raises(TooLargeError, match=r"`representation`: .* 1000000 features of 2 elements"):
-        ng.BPNN(Wide(["Cu", "O"], 5.0, [ng.G2(eta=1.0)]))
+        ng.BPNN(wide)
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
