@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from nnmd_graph.models.committee import Committee
     from nnmd_graph.models.energy_model import BPNN, EnergyModel
     from nnmd_graph.models.gcnn import GCNN
+    from nnmd_graph.models.heads import Charges, Head
     from nnmd_graph.models.potential import Potential
     from nnmd_graph.models.readout import Readout
     from nnmd_graph.models.sum_model import SumModel
     from nnmd_graph.models.term import EnergyTerm
     from nnmd_graph.models.terms.repulsion import ZBL
+    from nnmd_graph.quantities import Quantity, register_quantity
     from nnmd_graph.representations.acsf import ACSF
     from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
     from nnmd_graph.representations.polynomial_functions import (
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
         SymmetryFunction,
     )
     from nnmd_graph.training.callbacks import Callback
-    from nnmd_graph.training.loss import EnergyForcesLoss
+    from nnmd_graph.training.loss import EnergyForcesLoss, Loss, LossTerm
     from nnmd_graph.training.steps.step import Step
     from nnmd_graph.training.trainer import Trainer
     from nnmd_graph.versions import __version__ as __version__
@@ -70,17 +72,22 @@ __all__ = [
     "AtomicGraph",
     "AtomsDataset",
     "Callback",
+    "Charges",
     "Committee",
     "EmbeddedACSF",
     "EnergyForcesLoss",
     "EnergyModel",
     "EnergyTerm",
     "FixedRepresentation",
+    "Head",
+    "Loss",
+    "LossTerm",
     "NNMDCalculator",
     "PolynomialNarrow",
     "PolynomialRadial",
     "PolynomialWide",
     "Potential",
+    "Quantity",
     "Readout",
     "Representation",
     "Step",
@@ -92,6 +99,7 @@ __all__ = [
     "load_n2p2",
     "radius_graph",
     "read_runner",
+    "register_quantity",
     "save_n2p2",
     "select_functions",
     "stack",

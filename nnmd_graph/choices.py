@@ -16,6 +16,8 @@ RECIPES = ("gastegger2018", "imbalzano2018", "pool")
 """Automatic sets of symmetry functions."""
 INITIALIZATIONS = ("periodic_table", "random")
 """Starts of the vectors of the elements."""
+HEADS = ("charges",)
+"""What models predict beside the energy."""
 READOUTS = ("shared", "element")
 RADIAL_BASES = ("bessel", "gaussian")
 CONVOLUTIONS = ("schnet", "cgcnn", "painn", "gat", "tensornet")

@@ -17,6 +17,7 @@ ORDER = [
     "periodic_table",
     "choices",
     "units",
+    "quantities",
     "addresses",
     "files",
     "folders",

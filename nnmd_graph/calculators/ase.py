@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import (
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+    all_properties,
+)
 
 from nnmd_graph.calculators.results import results_of
 from nnmd_graph.devices import find_device
@@ -25,6 +30,7 @@ from nnmd_graph.graph.placement import Placement
 from nnmd_graph.models import Committee, ExtrapolationError, ExtrapolationReport, Potential
 from nnmd_graph.models.compiled import CompiledPotential, why_not_compilable
 from nnmd_graph.models.extrapolation import counted, known_ranges, why_unknown
+from nnmd_graph.quantities import QUANTITIES
 
 EXTRAPOLATION = ("count", "warn", "error", "ignore")
 COMMITTEE_RANGE = (
@@ -106,6 +112,9 @@ class NNMDCalculator(Calculator):
         self.skin = _checked_skin(skin)
         with torch.inference_mode(False):  # its weights are to be differentiated through
             self.potential = _own_copy(potential, find_device(device), _checked_dtype(dtype))
+        names = {QUANTITIES[name].ase for name in self.potential.quantities}
+        self._of_heads = sorted(names & set(all_properties))
+        self.implemented_properties = [*type(self).implemented_properties, *self._of_heads]
         self._compiled: CompiledPotential | None = None
         one = self.potential if isinstance(self.potential, Potential) else None
         if compile and one is not None and why_not_compilable(one) is None:
@@ -167,7 +176,13 @@ class NNMDCalculator(Calculator):
                     "it, ask for energy and forces only"
                 )
             self.graph = self._graph_of(self.atoms)
-            output = self._evaluate(self.graph, has_volume)
+            heads = not set(properties).isdisjoint(self._of_heads)
+            if heads and "dipole" in properties and self.atoms.pbc.any():
+                raise PropertyNotImplementedError(
+                    "`atoms`: expected a molecule, got a periodic structure, which has no dipole "
+                    "moment; set `pbc` to False if it is one"
+                )
+            output = self._evaluate(self.graph, has_volume, heads)
             self.results = results_of(output, self.atoms, has_volume)
 
     def extrapolation(self) -> ExtrapolationReport:
@@ -185,12 +200,13 @@ class NNMDCalculator(Calculator):
                 raise ValueError(COMMITTEE_RANGE)
             return self.potential.extrapolation(self.graph)
 
-    def _evaluate(self, graph: AtomicGraph, has_volume: bool) -> Mapping[str, Any]:
+    def _evaluate(self, graph: AtomicGraph, has_volume: bool, heads: bool) -> Mapping[str, Any]:
         if self._compiled is not None:  # features that are trained themselves have no ranges
             return self._compiled(graph, stress=has_volume)
+        asked = {"forces": True, "stress": has_volume, "heads": heads}
         if self.num_extrapolations is None:
-            return self.potential(graph, forces=True, stress=has_volume)
-        output, count = counted(self.potential, graph, forces=True, stress=has_volume)
+            return self.potential(graph, **asked)
+        output, count = counted(self.potential, graph, **asked)
         if count:
             self.num_extrapolations += count
             self.num_extrapolating_evaluations += 1

@@ -11,6 +11,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from nnmd_graph.elements import symbol
+from nnmd_graph.quantities import OF_EVERY_POTENTIAL, QUANTITIES
 
 UNCERTAINTIES = ("energy_uncertainty", "forces_uncertainty")
 
@@ -71,6 +72,11 @@ def results_of(output: Mapping[str, Any], atoms: Atoms, has_volume: bool) -> Res
     }
     if has_volume:
         values["stress"] = full_3x3_to_voigt_6_stress(arrays["stress"][0])
+    for name, quantity in QUANTITIES.items():
+        if name in arrays and quantity.ase and quantity not in OF_EVERY_POTENTIAL:
+            value = arrays[name][0] if quantity.of == "structure" else arrays[name]
+            if np.isfinite(value).all():  # a crystal has no dipole moment
+                values[quantity.ase] = value
     uncertainty: dict[str, Any] = {name: arrays[name] for name in UNCERTAINTIES if name in arrays}
     if "energy_uncertainty" in uncertainty:
         uncertainty["energy_uncertainty"] = float(uncertainty["energy_uncertainty"][0])

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -19,18 +19,22 @@ from nnmd_graph.data.duplicates import geometry_groups, shared, warn_of_shared
 from nnmd_graph.data.frames import as_list, check_sources, check_structure, positions_of, snapshot
 from nnmd_graph.data.isolated import isolated_atoms, split_with_isolated
 from nnmd_graph.data.label_checks import warn_of_suspicious_labels
-from nnmd_graph.data.label_keys import check_keys, warn_of_unread_labels
+from nnmd_graph.data.label_keys import (
+    check_keys,
+    check_quantities,
+    wanted_quantities,
+    warn_of_unread_labels,
+)
 from nnmd_graph.data.reading import read_frames
+from nnmd_graph.data.split import groups_by_key
 from nnmd_graph.data.stated_units import UnitReader, converted
-from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import AtomicGraph, Labels, radius_graph, read_labels
 from nnmd_graph.graph.labels import Key, check_range
 from nnmd_graph.graph.neighbors import BYTES_OF_EDGE, check_cutoff, check_edges, estimated_edges
 from nnmd_graph.progress import track
+from nnmd_graph.quantities import OF_EVERY_POTENTIAL, quantity_of
 from nnmd_graph.tables import html_of
 from nnmd_graph.units import EV_AND_ANGSTROM
-
-LABELS = ("energy", "forces", "stress")
 
 Selector = slice | Sequence[int] | Sequence[bool] | NDArray[Any] | torch.Tensor
 
@@ -61,6 +65,8 @@ class AtomsDataset(Dataset[AtomicGraph]):
         weight_key: name of the weight of a structure in `atoms.info`, a positive number that
             multiplies its squared errors in training; frames without it count 1. Default: no
             weights.
+        quantities: further labels to read, ["dipole", "charges"], or with the names that they have
+            in the frames, {"dipole": "mu"}; e and Å. See :mod:`nnmd_graph.quantities`.
         energy_unit: unit of the energies in the frames, e.g. "hartree", see `nnmd_graph.units`;
             default: as the frames state (`energy_unit=hartree` among the keys of extended XYZ),
             else eV. Frames and labels of the data set are always in eV and Å.
@@ -94,6 +100,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         stress_key: Key = None,
         virial_key: Key = None,
         weight_key: str | None = None,
+        quantities: Iterable[str] | Mapping[str, Key] = (),
         energy_unit: str | None = None,
         length_unit: str | None = None,
         forces_unit: str | None = None,
@@ -111,22 +118,15 @@ class AtomsDataset(Dataset[AtomicGraph]):
         radius_graph(np.zeros((1, 3)), np.zeros((3, 3)), [False] * 3, cutoff, backend=backend)
         given = as_list(frames)
         self.sources = check_sources(sources, len(given))
-        keys: dict[str, Any] = {
-            "energy_key": energy_key,
-            "forces_key": forces_key,
-            "stress_key": stress_key,
-            "virial_key": virial_key,
-            "weight_key": weight_key,
-        }
-        units = {
-            "length_unit": length_unit,
-            "energy_unit": energy_unit,
-            "forces_unit": forces_unit,
-            "stress_unit": stress_unit,
-        }
+        keys: dict[str, Any] = {"energy_key": energy_key, "forces_key": forces_key}
+        keys |= {"stress_key": stress_key, "virial_key": virial_key, "weight_key": weight_key}
+        units = {"length_unit": length_unit, "energy_unit": energy_unit}
+        units |= {"forces_unit": forces_unit, "stress_unit": stress_unit}
         self.labels: list[Labels]
+        self.quantities = wanted_quantities(quantities)
         self._take(given, keys, UnitReader(units, keys))
         check_keys(self.frames, self.labels, keys)
+        check_quantities(self)
         warn_of_unread_labels(self, keys)
         if weight_key is not None:
             self.labels = [one if one.weight else replace(one, weight=1.0) for one in self.labels]
@@ -143,7 +143,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
             try:
                 check_structure(atoms)
                 units = reader.units(atoms, i)
-                labels = read_labels(atoms, **keys, units=units)
+                labels = read_labels(atoms, **keys, quantities=self.quantities, units=units)
                 check_range(labels, self.dtype)
                 if units != EV_AND_ANGSTROM:
                     atoms = converted(atoms, labels, units, keys, reader.stated(atoms))
@@ -207,15 +207,18 @@ class AtomsDataset(Dataset[AtomicGraph]):
         """Count the frames that have a label.
 
         Args:
-            label: "energy", "forces" or "stress".
+            label: "energy", "forces", "stress", or another quantity.
 
         Raises:
             ValueError: there is no such label.
         """
-        if label not in LABELS:
-            hint = did_you_mean(label, LABELS)
-            raise ValueError(f"`label`: expected one of {list(LABELS)}, got {label!r}{hint}")
-        return sum(getattr(labels, label) is not None for labels in self.labels)
+        quantity_of(label, "label")
+        return sum(labels.get(label) is not None for labels in self.labels)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of energy, forces, stress and of the further quantities that were asked for."""
+        return (*(quantity.name for quantity in OF_EVERY_POTENTIAL), *self.quantities)
 
     @cached_property
     def isolated(self) -> NDArray[np.bool_]:
@@ -236,7 +239,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
     def __repr__(self) -> str:
         """What is in it, on one line."""
         elements = " ".join(chemical_symbols[z] for z in self.species)
-        labels = ", ".join(f"{label} {self.has(label)}" for label in LABELS)
+        labels = ", ".join(f"{label} {self.has(label)}" for label in self.label_names)
         return (
             f"{type(self).__name__}({len(self)} frames of {elements or 'nothing'}, "
             f"cutoff {self.cutoff:g} Å, {labels})"
@@ -245,7 +248,9 @@ class AtomsDataset(Dataset[AtomicGraph]):
     def _repr_html_(self) -> str:
         rows = [("structures", str(len(self))), ("cutoff", f"{self.cutoff:g} Å")]
         rows += [("elements", " ".join(chemical_symbols[z] for z in self.species) or "none")]
-        return html_of((), rows + [(f"with {label}", str(self.has(label))) for label in LABELS])
+        return html_of(
+            (), rows + [(f"with {label}", str(self.has(label))) for label in self.label_names]
+        )
 
     # ---------------------------------------------------------------------------------- graphs
     @overload
@@ -354,16 +359,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         if groups == "geometry":
             graphs = track(self, "comparing structures", total=len(self))
             return geometry_groups(graphs).tolist()
-        values = [atoms.info.get(groups) for atoms in self.frames]
-        if all(value is None for value in values):
-            keys = sorted({key for atoms in self.frames for key in atoms.info})
-            hint = did_you_mean(groups, ["geometry", *keys])
-            raise ValueError(
-                f"`groups`: expected 'geometry' or a key of `atoms.info` ({keys}), got {groups!r}"
-                f"{hint}"
-            )
-        # A frame without the key is a group of its own; str, since a value may be an array
-        return [f"={v}" if v is not None else f"#{i}" for i, v in enumerate(values)]
+        return groups_by_key(self.frames, groups)
 
     def _part(self, positions: NDArray[np.int64]) -> "AtomsDataset":
         part = copy.copy(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ase
@@ -12,6 +12,7 @@ import numpy as np
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import Labels
 from nnmd_graph.graph.labels import Key, is_virial_name, key_names
+from nnmd_graph.quantities import OF_EVERY_POTENTIAL, QUANTITIES, quantity_of
 
 if TYPE_CHECKING:
     from nnmd_graph.data.dataset import AtomsDataset
@@ -50,6 +51,42 @@ def check_keys(
                 f"`{argument}`: expected a key of the frames, got {name!r}, which none of "
                 f"{len(frames)} has{hint}; there is {listing or 'nothing but the structure'}"
             )
+
+
+def wanted_quantities(given: Iterable[str] | Mapping[str, Key]) -> dict[str, Key]:
+    """Further quantities with the names that they have in the frames, or None.
+
+    Raises:
+        ValueError: there is no such quantity, or it is one that every data set has.
+    """
+    names = [given] if isinstance(given, str) else list(given)
+    for name in names:
+        if quantity_of(name, "quantities") in OF_EVERY_POTENTIAL:
+            raise ValueError(
+                f"`quantities`: expected further ones, got {name!r}, which is read in any case; "
+                f"name its key by `{name}_key`"
+            )
+    return {name: given[name] if isinstance(given, Mapping) else None for name in names}
+
+
+def check_quantities(dataset: AtomsDataset) -> None:
+    """Refuse a quantity that no frame is labelled with.
+
+    Raises:
+        ValueError: says where it was looked for, and what there is.
+    """
+    for name, key in dataset.quantities.items():
+        if dataset.has(name) or not len(dataset):
+            continue
+        there = _keys(dataset.frames)
+        listing = ", ".join(f"{table}: {sorted(names)}" for table, names in there.items() if names)
+        quantity = QUANTITIES[name]
+        molecules = " in structures without periodicity" if quantity.for_molecules else ""
+        raise ValueError(
+            f"`quantities`: expected labels of {name}{molecules} under "
+            f"{key or quantity.ase or name!r}, got none in {len(dataset)} frames; there is "
+            f"{listing or 'nothing but the structure'}"
+        )
 
 
 def warn_of_unread_labels(dataset: AtomsDataset, keys: Mapping[str, Key]) -> None:

@@ -5,8 +5,11 @@ from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import ase
 import numpy as np
 from numpy.typing import NDArray
+
+from nnmd_graph.errors import did_you_mean
 
 NAMES = ("train", "val", "test")
 
@@ -197,3 +200,20 @@ def _leave_none_empty(bins: list[list[list[int]]], sizes: list[int]) -> None:
             smallest = min(bins[donor], key=len)
             bins[donor].remove(smallest)
             bins[wanted].append(smallest)
+
+
+def groups_by_key(frames: Sequence[ase.Atoms], groups: str) -> list[str]:
+    """A label for each frame out of a key of `atoms.info`.
+
+    Raises:
+        ValueError: no frame has the key.
+    """
+    values = [atoms.info.get(groups) for atoms in frames]
+    if all(value is None for value in values):
+        keys = sorted({key for atoms in frames for key in atoms.info})
+        hint = did_you_mean(groups, ["geometry", *keys])
+        raise ValueError(
+            f"`groups`: expected 'geometry' or a key of `atoms.info` ({keys}), got {groups!r}{hint}"
+        )
+    # A frame without the key is a group of its own; str, since a value may be an array
+    return [f"={v}" if v is not None else f"#{i}" for i, v in enumerate(values)]

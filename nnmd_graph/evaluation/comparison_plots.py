@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from nnmd_graph.evaluation.compare import Row
 from nnmd_graph.evaluation.metrics import UNITS
-from nnmd_graph.evaluation.plots import GREY, TITLES, new_figure
+from nnmd_graph.evaluation.plots import GREY, new_figure
 from nnmd_graph.evaluation.predictions import Array
 
 # Told apart by the colour-blind too (Okabe and Ito), also with the markers.
@@ -57,7 +57,7 @@ def pareto(rows: Sequence[Row]) -> Figure | None:
             )  # fmt: skip
         _logarithmic(axes)
         axes.set_xlabel("µs/atom, energy and forces")
-        axes.set_ylabel(f"{TITLES[kind].lower()} MAE, {UNITS[kind]}")
+        axes.set_ylabel(f"{kind} MAE, {UNITS[kind]}")
     _legend(figure, panels)
     return figure
 
@@ -100,7 +100,7 @@ def learning_sizes(points: Sequence[Row], names: Sequence[str]) -> Figure | None
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.set_xticks([], minor=True)
         axes.set_xlabel("training structures")
-        axes.set_ylabel(f"{TITLES[kind].lower()} MAE, {UNITS[kind]}")
+        axes.set_ylabel(f"{kind} MAE, {UNITS[kind]}")
     _legend(figure, panels)
     return figure
 

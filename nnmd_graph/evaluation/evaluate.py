@@ -21,6 +21,7 @@ from nnmd_graph.graph import AtomicGraph, volume
 from nnmd_graph.models import Committee, ExtrapolationReport, Potential
 from nnmd_graph.models.extrapolation import reported, why_unknown
 from nnmd_graph.progress import track
+from nnmd_graph.quantities import OF_EVERY_POTENTIAL, QUANTITIES
 
 NO_GROUP = "(none)"
 """Name of the group of frames that name none."""
@@ -103,7 +104,7 @@ def _predict(
         )
     reference = _references(dataset)
     if only_labelled:  # before minutes of work for nothing
-        check_labelled(reference["energy"], reference["forces"], reference["stress"])
+        check_labelled(*(reference[name] for name in _names(reference)))
     batches = list(BatchSampler(dataset, batch_size))
     loader = DataLoader(dataset, batch_sampler=batches)
     with _ready(potential, device) as model:
@@ -128,6 +129,11 @@ def _predict(
         stress_pred=np.where(has_volume, predicted["stress"], np.nan),
         groups=names,
         extrapolation=ExtrapolationReport.joined(outside) if outside else None,
+        more={
+            name: (reference[name], predicted[name])
+            for name in _names(reference)
+            if name in predicted and QUANTITIES[name] not in OF_EVERY_POTENTIAL
+        },
         **_uncertainties(predicted, num_atoms),
     )
 
@@ -150,8 +156,10 @@ def _predict_batch(
         output = potential(batch, **asked)
     _check_finite(output, batch, naming)
     arrays = {"energy": _float64(output["energy"])}
-    for name, shape in (("forces", (batch.num_nodes, 3)), ("stress", (batch.num_graphs, 3, 3))):
+    for name in ("forces", "stress"):
+        shape = QUANTITIES[name].size(batch.num_graphs, batch.num_nodes)
         arrays[name] = _float64(output[name]) if asked[name] else np.full(shape, np.nan)
+    arrays |= {name: _float64(output[name]) for name in potential.quantities}
     if isinstance(potential, Committee):
         arrays["energy_uncertainty"] = _float64(output["energy_uncertainty"])
         missing = np.full((batch.num_nodes, 3), np.nan)
@@ -193,18 +201,24 @@ def _uncertainties(predicted: dict[str, Array], num_atoms: Array) -> dict[str, A
 
 def _references(dataset: AtomsDataset | Sequence[AtomicGraph]) -> dict[str, Any]:
     """Labels of all structures, NaN where missing, with sizes, elements and volumes."""
-    columns: dict[str, list[Any]] = {name: [] for name in ("z", "energy", "forces", "stress")}
+    wanted = [q for q in QUANTITIES.values() if q in OF_EVERY_POTENTIAL or q.name in dataset[0]]
+    columns: dict[str, list[Any]] = {name: [] for name in ("z", *(q.name for q in wanted))}
     num_atoms, volumes = [], []
     for index in range(len(dataset)):
         graph = dataset[index]
         num_atoms.append(graph.num_nodes)
         volumes.append(_float64(volume(graph.cell)))
         columns["z"].append(graph.z.cpu().numpy())
-        shapes = {"energy": (1,), "forces": (graph.num_nodes, 3), "stress": (1, 3, 3)}
-        for name, shape in shapes.items():
-            columns[name].append(_float64(graph[name]) if name in graph else np.full(shape, np.nan))
+        for quantity in wanted:
+            name, missing = quantity.name, np.full(quantity.size(1, graph.num_nodes), np.nan)
+            columns[name].append(_float64(graph[name]) if name in graph else missing)
     arrays = {name: np.concatenate(column) for name, column in columns.items()}
     return arrays | {"num_atoms": np.array(num_atoms), "volume": np.concatenate(volumes)}
+
+
+def _names(reference: dict[str, Any]) -> list[str]:
+    """Quantities that there are labels of."""
+    return [name for name in QUANTITIES if name in reference]
 
 
 def _float64(value: torch.Tensor) -> Array:

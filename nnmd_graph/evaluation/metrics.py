@@ -13,13 +13,14 @@ from ase.data import chemical_symbols
 from nnmd_graph.evaluation.predictions import Array, Predictions
 from nnmd_graph.files import write_json
 from nnmd_graph.models import ExtrapolationReport
+from nnmd_graph.quantities import QUANTITIES
 from nnmd_graph.tables import html_of
 from nnmd_graph.units import MEV
 
 NUM_WORST = 10
 """Extrapolations that are shown one by one."""
 
-UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
+UNITS = {name: quantity.shown_unit for name, quantity in QUANTITIES.items()}
 
 
 class Metrics(dict[str, Any]):
@@ -29,6 +30,7 @@ class Metrics(dict[str, Any]):
         energy_mae, energy_rmse: of the energy per atom, meV/atom.
         forces_mae, forces_rmse: over all components of all atoms, meV/Å.
         stress_mae, stress_rmse: over the nine components, meV/Å^3.
+        dipole_mae, charges_mae, ...: of further quantities, in the units of their table.
         forces_mae_per_element, forces_rmse_per_element: {"Cu": ..., ...}, meV/Å.
         groups: {name: Metrics} where groups were asked for.
         num_structures, num_atoms: how large the data set is.
@@ -48,7 +50,8 @@ class Metrics(dict[str, Any]):
         Raises:
             ValueError: there is not one label.
         """
-        check_labelled(predictions.energy_ref, predictions.forces_ref, predictions.stress_ref)
+        pairs = [predictions.of(name) for name in QUANTITIES]
+        check_labelled(*(pair[0] for pair in pairs if pair is not None))
         metrics = cls._errors(predictions)
         if predictions.extrapolation is not None:
             metrics["worst_extrapolations"] = _worst_extrapolations(predictions.extrapolation)
@@ -62,9 +65,12 @@ class Metrics(dict[str, Any]):
     @classmethod
     def _errors(cls, predictions: Predictions) -> Metrics:
         metrics = cls()
-        for kind in UNITS:
-            reference = getattr(predictions, f"{kind}_ref")
-            error = getattr(predictions, f"{kind}_pred") - reference
+        for kind in QUANTITIES:
+            pair = predictions.of(kind)
+            if pair is None:
+                continue
+            reference, predicted = pair
+            error = predicted - reference
             # Only a missing label excuses: a prediction that is NaN makes the measure NaN.
             metrics._add(kind, "", error[np.isfinite(reference)])
         labelled = np.isfinite(predictions.forces_ref).all(axis=1)
@@ -83,8 +89,8 @@ class Metrics(dict[str, Any]):
         if error.size == 0:
             return
         values = {
-            f"{kind}_mae": float(np.abs(error).mean() / MEV),
-            f"{kind}_rmse": float(np.sqrt((error**2).mean()) / MEV),
+            f"{kind}_mae": float(np.abs(error).mean() / QUANTITIES[kind].shown_size),
+            f"{kind}_rmse": float(np.sqrt((error**2).mean()) / QUANTITIES[kind].shown_size),
         }
         for key, value in values.items():
             if element:
@@ -95,7 +101,8 @@ class Metrics(dict[str, Any]):
     def rows(self) -> list[tuple[str, float, float, str]]:
         """The table: (label, MAE, RMSE, unit), forces of the elements below those of all."""
         rows = []
-        for kind, unit in UNITS.items():
+        for kind, quantity in QUANTITIES.items():
+            unit = quantity.shown_unit
             if f"{kind}_mae" not in self:
                 continue
             rows.append((kind, self[f"{kind}_mae"], self[f"{kind}_rmse"], unit))

@@ -22,13 +22,12 @@ from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 
 from nnmd_graph.errors import reason
-from nnmd_graph.evaluation.metrics import UNITS, Metrics, number
+from nnmd_graph.evaluation.metrics import Metrics, number
 from nnmd_graph.evaluation.predictions import Array, Predictions
 from nnmd_graph.files import replacing
+from nnmd_graph.quantities import QUANTITIES
 from nnmd_graph.units import MEV
 
-TITLES = {"energy": "Energy", "forces": "Forces", "stress": "Stress"}
-AXIS_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
 # Told apart by the colour-blind too (Okabe and Ito).
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 GREY = "#777777"
@@ -56,10 +55,13 @@ def parity(
     for kind, axes in panels.items():
         reference, predicted = _labelled(predictions, kind)
         _draw_parity(figure, axes, reference, predicted)
-        axes.set_xlabel(f"reference, {AXIS_UNITS[kind]}")
-        axes.set_ylabel(f"predicted, {AXIS_UNITS[kind]}")
+        quantity = QUANTITIES[kind]
+        axes.set_xlabel(f"reference, {quantity.axis_unit}")
+        axes.set_ylabel(f"predicted, {quantity.axis_unit}")
         mae, rmse = metrics[f"{kind}_mae"], metrics[f"{kind}_rmse"]
-        text = f"MAE   {number(mae)} {UNITS[kind]}\nRMSE {number(rmse)} {UNITS[kind]}"
+        text = (
+            f"MAE   {number(mae)} {quantity.shown_unit}\nRMSE {number(rmse)} {quantity.shown_unit}"
+        )
         axes.text(0.05, 0.95, text, transform=axes.transAxes, va="top", fontsize=9)
     return _written(figure, path)
 
@@ -77,10 +79,11 @@ def error_histogram(
             series = _force_errors(predictions)
         else:
             reference, predicted = _labelled(predictions, kind)
-            series = {"": (predicted - reference) / MEV}
+            series = {"": (predicted - reference) / QUANTITIES[kind].shown_size}
         _draw_histograms(axes, series)
-        axes.set_xlabel(f"predicted - reference, {UNITS[kind]}")
-        axes.set_ylabel("structures" if kind == "energy" else "components")
+        axes.set_xlabel(f"predicted - reference, {QUANTITIES[kind].shown_unit}")
+        whole = QUANTITIES[kind].shape == ()
+        axes.set_ylabel(f"{QUANTITIES[kind].of}s" if whole else "components")
     return _written(figure, path)
 
 
@@ -108,9 +111,10 @@ def learning_curves(
     log = read_log(Path(log_csv)) if is_file else _columns(log_csv)  # type: ignore[arg-type]
     groups = {
         "Loss": ("loss", ("train_loss", "val_loss")),
-        "Energy": (UNITS["energy"], ("val_energy_mae", "val_energy_rmse")),
-        "Forces": (UNITS["forces"], ("val_forces_mae", "val_forces_rmse")),
-        "Stress": (UNITS["stress"], ("val_stress_mae", "val_stress_rmse")),
+        **{
+            q.title: (q.shown_unit, (f"val_{q.name}_mae", f"val_{q.name}_rmse"))
+            for q in QUANTITIES.values()
+        },
     }
     # The axes are logarithmic, so a column is worth a line if it has a positive number.
     positive = {name for name, column in log.items() if (column > 0).any()}
@@ -226,7 +230,7 @@ def new_figure(
     figure = Figure(figsize=(width * len(names), 4.0), dpi=150, layout="constrained")
     row = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(row, names, strict=True):
-        axes.set_title(TITLES.get(name, name), fontsize=11)
+        axes.set_title(QUANTITIES[name].title if name in QUANTITIES else name, fontsize=11)
         axes.tick_params(labelsize=9, direction="in")
         axes.grid(True, color="#e6e6e6", lw=0.6)
         axes.set_axisbelow(True)
@@ -278,14 +282,15 @@ def _draw_histograms(axes: Axes, series: Mapping[str, Array]) -> None:
 
 
 def _kinds(metrics: Metrics) -> list[str]:
-    return [kind for kind in UNITS if f"{kind}_mae" in metrics]
+    return [kind for kind in QUANTITIES if f"{kind}_mae" in metrics]
 
 
 def _labelled(predictions: Predictions, kind: str) -> tuple[Array, Array]:
     """Reference and prediction of every number that has a label, flat."""
-    reference = getattr(predictions, f"{kind}_ref")
-    there = np.isfinite(reference)
-    return reference[there], getattr(predictions, f"{kind}_pred")[there]
+    pair = predictions.of(kind)
+    assert pair is not None  # it has errors
+    there = np.isfinite(pair[0])
+    return pair[0][there], pair[1][there]
 
 
 def _force_errors(predictions: Predictions) -> dict[str, Array]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import ase.io
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nnmd_graph.files import replacing
 from nnmd_graph.models import ExtrapolationReport
+from nnmd_graph.quantities import OF_EVERY_POTENTIAL, QUANTITIES
 
 Array = NDArray[np.float64]
 
@@ -29,7 +30,8 @@ class Predictions:
         eV/Å^3, tension positive; groups: a name for each structure, or None; extrapolation: what
         lies outside the range of the training set, or None where that is unknown;
         energy_uncertainty [B] eV/atom, forces_uncertainty [N, 3] eV/Å: standard deviations of the
-        members of a committee, None of one potential.
+        members of a committee, None of one potential; more: further quantities by name, label and
+        prediction, see :mod:`nnmd_graph.quantities`.
     """
 
     num_atoms: NDArray[np.int64]
@@ -44,6 +46,13 @@ class Predictions:
     extrapolation: ExtrapolationReport | None = None
     energy_uncertainty: Array | None = None
     forces_uncertainty: Array | None = None
+    more: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+
+    def of(self, quantity: str) -> tuple[Array, Array] | None:
+        """Label and prediction of a quantity; None where it has not been predicted."""
+        if QUANTITIES[quantity] in OF_EVERY_POTENTIAL:
+            return getattr(self, f"{quantity}_ref"), getattr(self, f"{quantity}_pred")
+        return self.more.get(quantity)
 
     @property
     def structure(self) -> NDArray[np.int64]:
@@ -59,16 +68,20 @@ class Predictions:
         atoms = chosen[self.structure]
         per_atom = ("z", "forces_ref", "forces_pred", "forces_uncertainty")
         arrays = {
-            field.name: getattr(self, field.name)[atoms if field.name in per_atom else chosen]
-            for field in fields(self)
-            if field.name not in ("groups", "extrapolation")
-            and getattr(self, field.name) is not None
+            one.name: getattr(self, one.name)[atoms if one.name in per_atom else chosen]
+            for one in fields(self)
+            if one.name not in ("groups", "extrapolation", "more")
+            and getattr(self, one.name) is not None
         }
         outside = self.extrapolation
         return Predictions(
             **arrays,
             groups=(group,) * int(chosen.sum()),
             extrapolation=None if outside is None else outside.of_structures(chosen),
+            more={
+                name: tuple(v[atoms if QUANTITIES[name].of == "atom" else chosen] for v in pair)
+                for name, pair in self.more.items()
+            },
         )
 
     def write(self, path: str | os.PathLike[str], frames: Sequence[Atoms]) -> Path:
@@ -111,6 +124,11 @@ class Predictions:
                 atoms.arrays[f"{prefix}_forces"] = forces
             if np.isfinite(stress).all():
                 atoms.info[f"{prefix}_stress"] = stress
+            for name, pair in self.more.items():
+                of_atoms = QUANTITIES[name].of == "atom"
+                value = pair[suffix == "pred"][rows if of_atoms else index]
+                if np.isfinite(value).all():
+                    (atoms.arrays if of_atoms else atoms.info)[f"{prefix}_{name}"] = value
         if self.energy_uncertainty is not None:
             atoms.info["energy_uncertainty"] = float(self.energy_uncertainty[index] * len(atoms))
         if self.forces_uncertainty is not None and np.isfinite(self.forces_uncertainty[rows]).all():

@@ -14,6 +14,7 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.labels import Labels, read_labels
 from nnmd_graph.graph.neighbors import radius_graph
 from nnmd_graph.graph.placement import Placement
+from nnmd_graph.quantities import QUANTITIES
 
 __all__ = ["Labels", "from_ase", "read_labels", "to_ase"]
 
@@ -99,14 +100,16 @@ def to_ase(graph: AtomicGraph) -> ase.Atoms:
         pbc=_numpy(graph.pbc[0]),
     )
     results: dict[str, Any] = {}
-    for name in ("energy", "forces", "stress"):
-        label = getattr(graph, name, None)
+    for name, quantity in QUANTITIES.items():
+        label = getattr(graph, name, None) if quantity.ase else None
         if label is not None and bool(torch.isfinite(label).any()):  # forces: of some atoms
             results[name] = _numpy(label)
     if "energy" in results:
         results["energy"] = float(results["energy"].item())
     if "stress" in results:
         results["stress"] = full_3x3_to_voigt_6_stress(results["stress"][0])
+    if "dipole" in results:
+        results["dipole"] = results["dipole"][0]
     if results:
         atoms.calc = SinglePointCalculator(atoms, **results)
     return atoms
@@ -123,6 +126,10 @@ def _label_tensors(labels: Labels, num_atoms: int, dtype: torch.dtype) -> dict[s
         "forces": torch.tensor(forces, dtype=dtype),
         "stress": torch.tensor(stress, dtype=dtype)[None],
     }
+    for name, value in labels.more.items():
+        size = QUANTITIES[name].size(1, num_atoms)
+        array = np.full(size, nan) if value is None else np.reshape(value, size)
+        tensors[name] = torch.tensor(array, dtype=dtype)
     if labels.weight is not None:
         tensors["weight"] = torch.tensor([labels.weight], dtype=dtype)
     return tensors

@@ -1,7 +1,8 @@
 """Labels: the energy, forces and stress of a structure, as somebody else computed them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import ase
@@ -10,6 +11,7 @@ import torch
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import ArrayLike, NDArray
 
+from nnmd_graph.quantities import QUANTITIES, Quantity, quantity_of
 from nnmd_graph.units import EV_AND_ANGSTROM, LabelUnits
 
 Key = str | Sequence[str] | None
@@ -29,6 +31,8 @@ class Labels:
         stress: [3, 3], symmetric, tension positive (ASE's sign), eV/Å^3; may be given as 6 (Voigt:
             xx, yy, zz, yz, xz, xy) or 9 numbers.
         weight: what the structure counts for in training, positive; None: the graph has none.
+        more: labels of further quantities (:mod:`nnmd_graph.quantities`) by name, in the shape of
+            the quantity, [N, ...] for one of atoms; None for one that this structure lacks.
 
     Raises:
         ValueError: a label is NaN or infinite (the forces of all atoms, if they are NaN), or has
@@ -39,6 +43,7 @@ class Labels:
     forces: NDArray[np.float64] | None = None
     stress: NDArray[np.float64] | None = None
     weight: float | None = None
+    more: Mapping[str, NDArray[np.float64] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check and convert every label."""
@@ -46,6 +51,15 @@ class Labels:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, check(value))
+        checked = {
+            name: None if value is None else _of_quantity(quantity_of(name, "quantities"), value)
+            for name, value in self.more.items()
+        }
+        object.__setattr__(self, "more", checked)
+
+    def get(self, name: str) -> Any:
+        """The label of a quantity; None where there is none."""
+        return self.more.get(name) if name not in _CHECKS else getattr(self, name)
 
     @property
     def has_force(self) -> NDArray[np.bool_] | None:
@@ -64,13 +78,15 @@ class Labels:
         """Refuse forces of another structure.
 
         Raises:
-            ValueError: `forces` has not `num_atoms` rows.
+            ValueError: `forces`, or another label of atoms, has not `num_atoms` rows.
         """
-        if self.forces is not None and len(self.forces) != num_atoms:
-            raise ValueError(
-                f"`forces`: expected shape [{num_atoms}, 3] for {num_atoms} atoms, got "
-                f"{list(self.forces.shape)}; give one row per atom"
-            )
+        of_atoms = {n: v for n, v in self.more.items() if QUANTITIES[n].of == "atom"}
+        for name, value in {"forces": self.forces, **of_atoms}.items():
+            if value is not None and len(value) != num_atoms:
+                raise ValueError(
+                    f"`{name}`: expected shape {[num_atoms, *QUANTITIES[name].shape]} for "
+                    f"{num_atoms} atoms, got {list(value.shape)}; give one row per atom"
+                )
 
 
 def key_names(key: Key) -> tuple[str, ...]:
@@ -94,6 +110,7 @@ def read_labels(
     stress_key: Key = None,
     virial_key: Key = None,
     weight_key: str | None = None,
+    quantities: Mapping[str, Key] | None = None,
     units: LabelUnits = EV_AND_ANGSTROM,
 ) -> Labels:
     """Read the labels that a structure carries; nothing is ever computed.
@@ -112,6 +129,8 @@ def read_labels(
             and dpdata have it; the stress comes from it where it is there. A `stress_key` that is
             called a virial is one.
         weight_key: name of the weight in `atoms.info`; without it no weight is read.
+        quantities: further labels that are wanted, with their keys or None, {"dipole": "mu"}; in e
+            and Å, whatever the units are.
         units: of the numbers in the structure; default: eV and Å.
 
     Returns:
@@ -147,9 +166,20 @@ def read_labels(
         forces=_times("forces", find(key_names(forces_key), "forces"), units.forces),
         stress=stress,
         weight=None if weight_key is None else atoms.info.get(weight_key),
+        more={
+            name: None
+            if QUANTITIES[name].for_molecules and atoms.pbc.any()
+            else find(_names(name, key), QUANTITIES[name].ase or name)
+            for name, key in (quantities or {}).items()
+        },
     )
     labels.check_num_atoms(len(atoms))
     return labels
+
+
+def _names(quantity: str, key: Key) -> tuple[str, ...]:
+    """Names of a further quantity in a structure; () for that of ASE's results."""
+    return key_names(key) or (() if QUANTITIES[quantity].ase else (quantity,))
 
 
 def _times(name: str, value: Any, factor: float) -> Any:
@@ -166,15 +196,16 @@ def check_range(labels: Labels, dtype: torch.dtype) -> None:
         ValueError: a label is finite, and would not be in `dtype`.
     """
     largest = torch.finfo(dtype).max
-    for name in ("forces", "stress", "weight"):
-        value = getattr(labels, name)
+    for name in ("forces", "stress", "weight", *labels.more):
+        value = labels.get(name)
         if value is None:
             continue
         array = np.nan_to_num(np.asarray(value), nan=0.0)
         where = np.unravel_index(np.abs(array).argmax(), array.shape)
         if abs(array[where]) <= largest:
             continue
-        place = f" for atom {where[0]}" if name == "forces" else ""
+        of_atoms = name in QUANTITIES and QUANTITIES[name].of == "atom"
+        place = f" for atom {where[0]}" if of_atoms else ""
         kind = str(dtype).removeprefix("torch.")
         raise ValueError(
             f"`{name}`: expected numbers that {kind} can hold, got {array[where]:g}{place}; remove "
@@ -272,6 +303,23 @@ def _stress(value: ArrayLike) -> NDArray[np.float64]:
             f"{asymmetry:.3g} eV/Å^3; check the order and the unit of its numbers"
         )
     return (array + array.T) / 2
+
+
+def _of_quantity(quantity: Quantity, value: ArrayLike) -> NDArray[np.float64]:
+    array = _finite(quantity.name, value)
+    if quantity.of == "structure":
+        if array.size != math.prod(quantity.shape):
+            raise ValueError(
+                f"`{quantity.name}`: expected {math.prod(quantity.shape)} numbers in "
+                f"{quantity.unit}, got shape {list(array.shape)}; check the key it was read from"
+            )
+        return array.reshape(quantity.shape)
+    if array.ndim == 0 or array.size != len(array) * math.prod(quantity.shape):
+        raise ValueError(
+            f"`{quantity.name}`: expected shape {['N', *quantity.shape]}, got "
+            f"{list(array.shape)}; give one row per atom"
+        )
+    return array.reshape(len(array), *quantity.shape)
 
 
 def _weight(value: ArrayLike) -> float:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nnmd_graph.models.readout import Readout
+from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.nn.first_layer import FirstLayer
 from nnmd_graph.representations.feature_moments import Moments
 from nnmd_graph.representations.representation import Representation
@@ -65,7 +65,7 @@ def projection(old: Moments, new: Moments, limit: float) -> Tensor | None:
 @torch.no_grad()
 def adapt(
     scaler: Scaler,
-    behind: Representation | Readout,
+    behind: Representation | EnergyModel,
     x: Tensor,
     species_id: Tensor,
     near: tuple[Tensor, Tensor],
@@ -168,7 +168,7 @@ def _rewrite(
 
 @torch.no_grad()
 def rescale(
-    scaler: Scaler, behind: Representation | Readout, x: Tensor, species_id: Tensor
+    scaler: Scaler, behind: Representation | EnergyModel, x: Tensor, species_id: Tensor
 ) -> None:
     """Fit a scaling to features that have been trained; what follows stays the same.
 

@@ -15,6 +15,7 @@ from torch import nn
 from nnmd_graph.errors import reason
 from nnmd_graph.files import read_archive, write_archive
 from nnmd_graph.models.energy_model import EnergyModel
+from nnmd_graph.models.heads import Charges
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.models.sum_model import SumModel
@@ -42,7 +43,7 @@ MODULES: dict[str, type[nn.Module]] = {
         *(ACSF, EmbeddedACSF, GraphConvolutions, StackedConvolutions),
         *(ElementReadout, SharedReadout),
         *(FeatureScaler, CommonScaler, RangeScaler),
-        *(EnergyModel, SumModel, PlainTerm, ZBL),
+        *(EnergyModel, SumModel, PlainTerm, ZBL, Charges),
     )
 }
 

@@ -92,6 +92,12 @@ class Committee(nn.Module):
         return max(potential.cutoff for potential in self.members)
 
     @property
+    def quantities(self) -> tuple[str, ...]:
+        """What all members predict beside energy, forces and stress."""
+        every = [set(potential.quantities) for potential in self.members]
+        return tuple(n for n in self.members[0].quantities if n in set.intersection(*every))
+
+    @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the first member."""
         return self.members[0].dtype
@@ -102,7 +108,12 @@ class Committee(nn.Module):
         return self.members[0].device
 
     def forward(
-        self, graph: AtomicGraph, *, forces: bool = True, stress: bool = True
+        self,
+        graph: AtomicGraph,
+        *,
+        forces: bool = True,
+        stress: bool = True,
+        heads: bool = True,
     ) -> CommitteePrediction:
         """Predict one structure or a batch.
 
@@ -110,6 +121,7 @@ class Committee(nn.Module):
             graph: AtomicGraph or Batch of them.
             forces: Whether forces are wanted.
             stress: Whether stress is wanted.
+            heads: Whether what heads predict is wanted.
 
         Returns:
             Those of ``Potential``, means over the members; energy_uncertainty [B] eV and, with
@@ -118,8 +130,13 @@ class Committee(nn.Module):
         Raises:
             ValueError: See ``Potential``.
         """
-        each = [potential(graph, forces=forces, stress=stress) for potential in self.members]
-        stacked = {name: torch.stack([out[name] for out in each]) for name in each[0]}
+        asked = {"forces": forces, "stress": stress, "heads": heads}
+        each = [potential(graph, **asked) for potential in self.members]
+        stacked = {
+            name: torch.stack([out[name] for out in each])
+            for name in each[0]
+            if all(name in out for out in each)
+        }
         # mypy: names of a TypedDict must be literals; these are the ones of Prediction.
         out: CommitteePrediction = {name: t.mean(0) for name, t in stacked.items()}  # type: ignore[assignment]
         out["energy_uncertainty"] = stacked["energy"].std(0, correction=0)

@@ -38,6 +38,8 @@ def why_not_compilable(potential: Potential) -> str | None:
     model = potential.model
     if not isinstance(model, EnergyModel):
         return f"the energy term {type(model).__name__}"
+    if model.quantities:
+        return f"heads for {', '.join(model.quantities)}"
     if not model.features.compilable:
         return f"the representation {type(model.representation).__name__}"
     if not model.head.compilable:

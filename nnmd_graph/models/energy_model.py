@@ -13,10 +13,11 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.memory import check_memory
 from nnmd_graph.models.baseline import Baseline
 from nnmd_graph.models.evaluators import Autograd, Chunked, Evaluator, Precomputed
+from nnmd_graph.models.heads import Head, MakeHead, make_heads
 from nnmd_graph.models.readout import ElementReadout, Readout, as_readout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.models.term import EnergyTerm
-from nnmd_graph.nn.first_layer import Moved
+from nnmd_graph.nn.first_layer import FirstLayer, Moved
 from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_of
@@ -48,6 +49,8 @@ class EnergyModel(EnergyTerm):
         species: Elements; None takes ``representation.species``.
         cutoff: Radius in Å that graphs must reach; None takes ``representation.cutoff``.
         scaler: Scaling, (x, species_id) -> x'; None leaves features as they are.
+        heads: What is predicted beside the energy, from the scaled features; see
+            :class:`nnmd_graph.models.heads.Head`.
 
     Raises:
         ValueError: If ``species`` or ``cutoff`` are missing, or a representation of one's own does
@@ -70,6 +73,7 @@ class EnergyModel(EnergyTerm):
         species: Iterable[int | str] | None = None,
         cutoff: float | None = None,
         scaler: Scaler | None = None,
+        heads: Iterable[Head] = (),
     ) -> None:
         offered = as_representation(representation)
         species = species if species is not None else offered.species or None
@@ -88,6 +92,7 @@ class EnergyModel(EnergyTerm):
         if self.head.embedding_dim:
             _check_embedding(offered, len(self.species), self.head.embedding_dim)
         self.baseline = Baseline(self.species)
+        self.heads = nn.ModuleList(heads)
 
     @property
     def features(self) -> Representation:
@@ -138,6 +143,33 @@ class EnergyModel(EnergyTerm):
         e = self.readout(self._scaled(x, species_id), species_id)
         return self.baseline(e - isolated.index_select(0, species_id), species_id)
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What the heads predict."""
+        return tuple(name for head in self._heads for name in head.quantities)
+
+    @property
+    def _heads(self) -> list[Head]:
+        return list(self.heads)  # type: ignore[arg-type]  # of modules, to mypy
+
+    def outputs(self, graph: AtomicGraph) -> dict[str, Tensor]:
+        """What the heads predict, by name."""
+        if not len(self.heads):
+            return {}
+        species_id = species_of(graph, self.species)
+        x = self._features(graph.features if "features" in graph else self.fixed(graph), species_id)
+        found: dict[str, Tensor] = {}
+        for head in self._heads:
+            found |= head(x, species_id, graph)
+        return found
+
+    def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
+        """Linear maps that take what row ``row`` of the scaling gives; None: unknown, or frozen."""
+        layers = self.head.first_layers(row, num_rows)
+        for head in self._heads if layers is not None else ():
+            layers = [*(layers or []), *(head.first_layers(row, num_rows) or [])]
+        return layers
+
     def evaluator(self, graph: AtomicGraph, *, training: bool) -> Evaluator:
         """From features that the graph carries, a few atoms at a time, or by autograd."""
         if "features" in graph:
@@ -160,14 +192,17 @@ class EnergyModel(EnergyTerm):
 
     def _scaled(self, x: Tensor, species_id: Tensor) -> Tensor:
         """What the readout takes: scaled features, beside them the vectors that it asks for."""
-        features = self.features
-        x = features.mix(x)
-        x = x if self.scaler is None else self.scaler(x, species_id)
+        x = self._features(x, species_id)
         if not self.head.embedding_dim:
             return x
-        vectors = features.element_vectors
+        vectors = self.features.element_vectors
         assert vectors is not None  # checked when the model was made
         return torch.cat([x, take(vectors, species_id)], dim=1)
+
+    def _features(self, x: Tensor, species_id: Tensor) -> Tensor:
+        """Scaled features."""
+        x = self.features.mix(x)
+        return x if self.scaler is None else self.scaler(x, species_id)
 
     @torch.no_grad()
     def fit_features(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
@@ -191,6 +226,7 @@ class EnergyModel(EnergyTerm):
             "representation": self.representation,
             "readout": self.readout,
             "scaler": self.scaler,
+            **({"heads": self._heads} if len(self.heads) else {}),
         }
 
     def extended(self, species: tuple[int, ...]) -> EnergyModel:
@@ -202,9 +238,9 @@ class EnergyModel(EnergyTerm):
         scaler = None
         if self.scaler is not None:
             scaler = self.scaler.extended(len(species), sizes[1] or self.scaler.mean.shape[1])
-        model = EnergyModel(
-            representation, readout, species=species, cutoff=self.cutoff, scaler=scaler
-        )
+        heads = [head.extended(origins.index, sizes) for head in self._heads]
+        options: dict[str, Any] = {"species": species, "cutoff": self.cutoff, "heads": heads}
+        model = EnergyModel(representation, readout, scaler=scaler, **options)
         return model.to(self.device, self.dtype)
 
     @torch.no_grad()
@@ -229,6 +265,8 @@ class EnergyModel(EnergyTerm):
             )
 
         self.head.carry_weights(old.head, index, carry)
+        for one, other in zip(old._heads, self._heads, strict=True):
+            other.carry_weights(one, index, carry)
         if old.ranges is not None and self.ranges is not None:
             of_fixed = self.fixed.columns_of(old.fixed, origins)
             self.ranges.carry_over(old.ranges, origins, of_fixed)
@@ -255,6 +293,7 @@ def BPNN(  # noqa: N802 - the name of an architecture
     *,
     readout: str = "element",
     ridge: float = 0.1,
+    heads: Iterable[str | MakeHead] = (),
     seed: int = 0,
 ) -> EnergyModel:
     """Behler-Parrinello network: symmetry functions, then one net per element, or one for all.
@@ -272,6 +311,8 @@ def BPNN(  # noqa: N802 - the name of an architecture
             scaled in common.
         ridge: Strength of the regularisation of the feature scaling, see
             :class:`nnmd_graph.representations.scaling.FeatureScaler`; more for few data.
+        heads: What is predicted beside the energy: ``["charges"]``, or classes of one's own, see
+            :mod:`nnmd_graph.models.heads`.
         seed: Seed of the initial weights.
 
     Raises:
@@ -293,15 +334,17 @@ def BPNN(  # noqa: N802 - the name of an architecture
         instead="take fewer functions (`select_functions`), an EmbeddedACSF with readout='shared', "
         "or GCNN, whose cost does not grow with the number of elements",
     )
+    made = make_heads(heads, num_species, num_features)
     if readout == "shared":
         size = _check_embedding(offered, num_species)
         shared = SharedReadout(num_features, hidden_channels, activation, seed, size)
-        return EnergyModel(representation, shared, scaler=CommonScaler(num_features, ridge))
+        common = CommonScaler(num_features, ridge)
+        return EnergyModel(representation, shared, scaler=common, heads=made)
     if readout != "element":
         raise ValueError(f"`readout`: expected 'element' or 'shared', got {readout!r}")
     nets = ElementReadout(num_species, num_features, hidden_channels, activation, seed)
     scaler = FeatureScaler(num_species, num_features, ridge)
-    return EnergyModel(representation, nets, scaler=scaler)
+    return EnergyModel(representation, nets, scaler=scaler, heads=made)
 
 
 def _check_embedding(

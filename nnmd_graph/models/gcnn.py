@@ -9,6 +9,7 @@ from torch import nn
 
 from nnmd_graph.choices import READOUTS
 from nnmd_graph.models.energy_model import EnergyModel
+from nnmd_graph.models.heads import MakeHead, make_heads
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.nn.conv.registry import Convolution
@@ -31,6 +32,7 @@ def GCNN(  # noqa: N802 - the name of an architecture
     readout: str = "shared",
     readout_channels: Sequence[int] | None = None,
     activation: str = "silu",
+    heads: Iterable[str | MakeHead] = (),
     seed: int = 0,
 ) -> EnergyModel:
     """Graph convolutional network: convolutions over the neighbours, then a net for each atom.
@@ -52,6 +54,7 @@ def GCNN(  # noqa: N802 - the name of an architecture
         readout_channels: Width of each hidden layer of the readout; None takes one of half the
             width of the features.
         activation: Of the readout, see :mod:`nnmd_graph.nn.mlp`.
+        heads: What is predicted beside the energy, see :func:`BPNN`.
         seed: Seed of the initial weights.
 
     Raises:
@@ -73,6 +76,7 @@ def GCNN(  # noqa: N802 - the name of an architecture
         representation,
         _readout(readout, len(representation.species), hidden_channels, readout_channels,
                  activation, seed),
+        heads=make_heads(heads, len(representation.species), hidden_channels),
     )  # fmt: skip
 
 

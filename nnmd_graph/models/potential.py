@@ -65,12 +65,22 @@ class Potential(nn.Module):
         return self.model.device
 
     @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of what it predicts beside energy, forces and stress."""
+        return self.model.quantities
+
+    @property
     def net(self) -> EnergyModel | None:
         """The model that is fitted to what the other terms leave; None: there is none."""
         return net_of(self.model)
 
     def forward(
-        self, graph: AtomicGraph, *, forces: bool = True, stress: bool = True
+        self,
+        graph: AtomicGraph,
+        *,
+        forces: bool = True,
+        stress: bool = True,
+        heads: bool = True,
     ) -> Prediction:
         """Predict one structure or a batch.
 
@@ -78,10 +88,11 @@ class Potential(nn.Module):
             graph: AtomicGraph or Batch of them; cast to the potential's dtype and device.
             forces: Whether forces are wanted.
             stress: Whether stress is wanted.
+            heads: Whether what heads predict (``quantities``) is wanted, if there are any.
 
         Returns:
             energy [B] eV, atomic_energy [N] eV, forces [N, 3] eV/Å and stress [B, 3, 3] eV/Å^3
-            (zero for a structure whose cell has no volume).
+            (zero for a structure whose cell has no volume); and the ``quantities``.
 
         Raises:
             ValueError: If an element is unknown or the graph does not reach the cutoff.
@@ -90,10 +101,15 @@ class Potential(nn.Module):
         self._check(graph)
         if torch.is_inference_mode_enabled():  # forces are derivatives, which it would forbid
             with torch.inference_mode(False):
-                return detached(self(_recordable(graph), forces=forces, stress=stress))
+                asked = {"forces": forces, "stress": stress, "heads": heads}
+                return detached(self(_recordable(graph), **asked))
         graph = self.cast(graph)
         evaluator = self.model.evaluator(graph, training=self.training)
-        return evaluator(graph, Wanted(forces, stress, gradients=self.training))
+        out = evaluator(graph, Wanted(forces, stress, gradients=self.training))
+        if heads and self.quantities:
+            with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+                out |= self.model.outputs(graph)  # type: ignore[typeddict-item]  # more names
+        return out
 
     def extrapolation(self, graph: AtomicGraph) -> ExtrapolationReport:
         """Which atoms are outside the training set's range, in which function, and how far.

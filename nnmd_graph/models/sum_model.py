@@ -70,6 +70,18 @@ class SumModel(EnergyTerm):
         """The sum of the terms, each by its own road."""
         return Sum([part.evaluator(graph, training=training) for part in self._parts])
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Those of all terms."""
+        return tuple(dict.fromkeys(name for part in self._parts for name in part.quantities))
+
+    def outputs(self, graph: AtomicGraph) -> dict[str, Tensor]:
+        """Those of all terms; of a quantity that several have, that of the first."""
+        found: dict[str, Tensor] = {}
+        for part in self._parts:
+            found = part.outputs(graph) | found
+        return found
+
     def compile_sums(self) -> None:
         """Compile what the terms offer to compile."""
         for part in self._parts:

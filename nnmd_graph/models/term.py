@@ -80,6 +80,15 @@ class EnergyTerm(Part):
         """Terms that it is the sum of: itself, if it is no sum."""
         return (self,)
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of what it predicts beside energy, forces and stress."""
+        return ()
+
+    def outputs(self, graph: AtomicGraph) -> dict[str, Tensor]:
+        """The ``quantities`` of a graph, by name."""
+        return {}
+
     def evaluator(self, graph: AtomicGraph, *, training: bool) -> Evaluator:
         """The road to forces and stress for a graph.
 

@@ -15,7 +15,6 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.adaptation import adapt, rescale
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.models.readout import Readout
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations.representation import Representation
 from nnmd_graph.representations.scaler import Scaler
@@ -44,7 +43,7 @@ class Scaling:
     """
 
     scaler: Scaler
-    behind: Representation | Readout
+    behind: Representation | EnergyModel
     features: tuple[Tensor, Tensor]
     near: tuple[Tensor, Tensor]
     kept: Tensor | None
@@ -82,7 +81,7 @@ def scalings(
     def both(
         features: Callable[[AtomicGraph], Tensor],
         of_scaler: Scaler,
-        behind: Representation | Readout,
+        behind: Representation | EnergyModel,
         owner: Representation,
     ) -> None:
         parts = [_collected(potential, part, features) for part in (chosen, near or chosen[:1])]
@@ -98,7 +97,7 @@ def scalings(
             x: Tensor = graph.features if "features" in graph else net.fixed(graph)
             return representation.mix(x)
 
-        both(features, net.scaler, net.head, representation)
+        both(features, net.scaler, net, representation)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nnmd_graph.errors import MessageError, reason
 from nnmd_graph.files import naming
 from nnmd_graph.progress import Meter
+from nnmd_graph.quantities import OF_EVERY_POTENTIAL, QUANTITIES, STRESS
 
 if TYPE_CHECKING:
     from nnmd_graph.models.potential import Potential
@@ -18,19 +19,21 @@ if TYPE_CHECKING:
 
 from nnmd_graph.files import replacing
 
-COLUMNS = (
-    "epoch",
-    "seconds",
-    "learning_rate",
-    "train_loss",
-    "val_loss",
-    "val_energy_mae",
-    "val_energy_rmse",
-    "val_forces_mae",
-    "val_forces_rmse",
-    "val_stress_mae",
-    "val_stress_rmse",
-)
+ALWAYS = ("epoch", "seconds", "learning_rate", "train_loss", "val_loss")
+
+
+def columns_of(names: Iterable[str] = ()) -> tuple[str, ...]:
+    """Columns of log.csv: those of every run, and the errors of further quantities.
+
+    Args:
+        names: further quantities.
+    """
+    quantities = dict.fromkeys([*(q.name for q in OF_EVERY_POTENTIAL), *names])
+    errors = (f"val_{name}_{measure}" for name in quantities for measure in ("mae", "rmse"))
+    return (*ALWAYS, *errors)
+
+
+COLUMNS = columns_of()
 Row = dict[str, float]
 
 
@@ -134,19 +137,22 @@ class CSVLog:
     Args:
         path: File to write; its folder is made.
         rows: Rows of earlier epochs when a run is resumed; they replace the file's.
+        columns: See :func:`columns_of`.
     """
 
-    def __init__(self, path: Path, rows: Sequence[Row] = ()) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, rows: Sequence[Row] = (), columns: Sequence[str] = COLUMNS
+    ) -> None:
+        self.path, self.columns = path, tuple(columns)
         with replacing(path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer = csv.DictWriter(file, self.columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
 
     def write(self, row: Row) -> None:
         """Append one epoch."""
         with naming(self.path), self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, restval="").writerow(row)
+            csv.DictWriter(file, self.columns, restval="").writerow(row)
 
 
 class TrainingProgress:
@@ -184,10 +190,9 @@ class TrainingProgress:
 
 def errors_of(row: Row) -> str:
     """The errors of an epoch in a few words: "energy 1.23 meV/atom, forces 45.68 meV/Å"."""
-    units = (("energy", "meV/atom"), ("forces", "meV/Å"))
     parts = [
-        f"{term} {row[f'val_{term}_mae']:.2f} {unit}"
-        for term, unit in units
-        if f"val_{term}_mae" in row
+        f"{name} {row[f'val_{name}_mae']:.2f} {quantity.shown_unit}"
+        for name, quantity in QUANTITIES.items()
+        if f"val_{name}_mae" in row and quantity is not STRESS
     ]
     return ", ".join(parts) if parts else f"loss {row['train_loss']:.3g}"

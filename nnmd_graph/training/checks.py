@@ -6,16 +6,16 @@ from pathlib import Path
 
 from ase.data import chemical_symbols
 
-from nnmd_graph.choices import TERMS
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.graph.labels import check_range
 from nnmd_graph.models.model_file import model_file
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.quantities import OF_EVERY_POTENTIAL
 from nnmd_graph.training.callbacks import Callback
 from nnmd_graph.training.costs import check_costs
 from nnmd_graph.training.loggers import check_loggers
-from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.loss import Loss
 from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.steps.compiled import check_compilable
 from nnmd_graph.training.steps.named import find_step
@@ -29,9 +29,9 @@ def check_settings(settings: TrainingSettings) -> None:
         ValueError: If the optimiser has no use for a setting, or the device is not there.
         FileNotFoundError: If the potential to start from is not there.
     """
-    if not isinstance(settings.loss, EnergyForcesLoss):
+    if not isinstance(settings.loss, Loss):
         raise TypeError(
-            f"`loss`: expected an EnergyForcesLoss, got {type(settings.loss).__name__}; "
+            f"`loss`: expected a Loss, got {type(settings.loss).__name__}; "
             "write EnergyForcesLoss(energy=100.0, forces=1.0)"
         )
     find_step(settings.optimizer).check(settings)
@@ -98,7 +98,7 @@ def check_data(
                 f"`{name}`: expected elements that the potential knows, got {unknown} besides; "
                 "make the potential with the species of all data"
             )
-        if not any(settings.loss.wants(term) and dataset.has(term) for term in TERMS):
+        if not any(settings.loss.wants(term) and dataset.has(term) for term in dataset.label_names):
             raise ValueError(
                 f"`{name}`: expected labels that the loss asks for, got none of them for "
                 f"{settings.loss!r}; check the energy, forces and stress keys"
@@ -113,6 +113,7 @@ def check_data(
                 f"`{name}`: expected graphs up to the cutoff of the potential, "
                 f"{potential.cutoff} Å, got {dataset.cutoff} Å; build it with that cutoff"
             )
+    _check_predicted(settings.loss, potential)
     if settings.batch_size is not None and settings.batch_size > len(train):
         raise ValueError(
             f"`batch_size`: expected at most the {len(train)} structures of the training set, got "
@@ -121,3 +122,14 @@ def check_data(
     check_costs(settings, potential, train)
     if settings.compile:
         check_compilable(potential, settings.loss, find_step(settings.optimizer))
+
+
+def _check_predicted(loss: Loss, potential: Potential) -> None:
+    """Refuse a loss with quantities that a potential does not predict."""
+    known = (*(quantity.name for quantity in OF_EVERY_POTENTIAL), *potential.quantities)
+    for name in loss.terms:
+        if loss.wants(name) and name not in known:
+            raise ValueError(
+                f"`loss`: expected quantities that the potential predicts, {list(known)}, got "
+                f"{name!r}; give the model a head for it (`heads`), or leave the term out"
+            )

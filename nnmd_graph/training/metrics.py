@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nnmd_graph.choices import TERMS
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.evaluators import Prediction
-from nnmd_graph.training.loss import EnergyForcesLoss, label_error
-from nnmd_graph.units import MEV
+from nnmd_graph.quantities import QUANTITIES
+from nnmd_graph.training.loss import Loss, label_error
 
 
 class RunningErrors:
@@ -19,18 +18,18 @@ class RunningErrors:
         loss: Its terms are the ones that count for the loss.
     """
 
-    def __init__(self, loss: EnergyForcesLoss) -> None:
+    def __init__(self, loss: Loss) -> None:
         self.loss = loss
         self._squares: dict[str, tuple[Tensor, Tensor]] = {}
         self._errors: dict[str, list[float]] = {}
 
     def add(self, out: Prediction, graph: AtomicGraph) -> None:
         """Add one batch."""
-        for term, (square, count) in self.loss.squares(out, graph).items():
+        for term, (square, count) in self.loss.sums(out, graph).items():
             square, count = square.detach().double(), count.detach()
             before = self._squares.get(term, (torch.zeros_like(square), torch.zeros_like(count)))
             self._squares[term] = (before[0] + square, before[1] + count)
-        for term in TERMS:
+        for term in QUANTITIES:
             if term in graph and term in out:
                 error, present = label_error(term, out, graph)
                 error = error.detach().double()
@@ -47,6 +46,7 @@ class RunningErrors:
         values = {}
         for term, (absolute, square, count) in self._errors.items():
             if count:
-                values[f"{term}_mae"] = absolute / count / MEV
-                values[f"{term}_rmse"] = (square / count) ** 0.5 / MEV
+                size = QUANTITIES[term].shown_size
+                values[f"{term}_mae"] = absolute / count / size
+                values[f"{term}_rmse"] = (square / count) ** 0.5 / size
         return values

@@ -48,7 +48,7 @@ def settings_of(
     kept["isolated_energies"] = {z: str(e0) for z, e0 in (kept["isolated_energies"] or {}).items()}
     return kept | {
         "model": describe(potential.model),
-        "loss": loss.weights,
+        **loss.settings(),
         "element_weights": loss.element_weights,
         "energy_start": loss.energy_start if loss.grows else None,
         "batch_size": int(batch_size),
@@ -73,6 +73,8 @@ def fingerprint(dataset: AtomsDataset) -> str:
         for values in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc,
                        labels.energy, labels.forces, labels.stress):  # fmt: skip
             digest.update(b"-" if values is None else np.asarray(values).tobytes())
+        for name, value in labels.more.items():
+            digest.update(name.encode() + (b"-" if value is None else value.tobytes()))
         if labels.weight is not None:
             digest.update(b"w" + np.asarray(labels.weight).tobytes())
     return digest.hexdigest()

@@ -19,7 +19,7 @@ from nnmd_graph.models.padding import with_pairs
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.progress import say
 from nnmd_graph.training.adapting import rescale_features
-from nnmd_graph.training.callbacks import CallbackList, Row, TrainingProgress
+from nnmd_graph.training.callbacks import CallbackList, Row, TrainingProgress, columns_of
 from nnmd_graph.training.forecast import forecast
 from nnmd_graph.training.loggers import make_loggers
 from nnmd_graph.training.optimization import Schedule
@@ -93,6 +93,7 @@ class Run:
             start_from(potential, init)
         weights = None if checkpoint is None else checkpoint.get("element_weights")
         self.loss = settings.loss.for_training(train, weights)
+        self._columns = columns_of(train.quantities)
         self._frozen = frozen_parameters(potential, settings.freeze)
         for name, parameter in potential.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and name not in self._frozen)
@@ -179,7 +180,7 @@ class Run:
         if self.output is not None:
             # The start, too: a folder that cannot be written to shows before the work.
             start = None if self._is_resumed else self._state()
-            self.folder = RunFolder(self.output, start, begin, self.at.history)
+            self.folder = RunFolder(self.output, start, begin, self.at.history, self._columns)
             self._saved_epoch = self.at.epoch
         error: BaseException | None = None
         if settings.progress and not self._is_finished():

@@ -36,6 +36,7 @@ class RunFolder:
         start: The state before the first epoch; None if the run is resumed.
         begin: Called when the run takes the folder.
         history: Rows of the epochs that are done.
+        columns: Of the log.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class RunFolder:
         start: dict[str, Any] | None,
         begin: Callable[[], None],
         history: Sequence[Row],
+        columns: Sequence[str] = COLUMNS,
     ) -> None:
-        self.path = path
+        self.path, self.columns = path, columns
         self._begin = begin
         self._log: CSVLog | None = None
         self._results_are_old = True
@@ -84,7 +86,7 @@ class RunFolder:
     def _take(self, history: Sequence[Row]) -> None:
         self.waits = False
         self._begin()
-        self._log = CSVLog(self.path / LOG, history)
+        self._log = CSVLog(self.path / LOG, history, self.columns)
 
     def _clear_results(self) -> None:
         self._results_are_old = False
@@ -94,7 +96,7 @@ class RunFolder:
     def _check_log(self, history: Sequence[Row]) -> None:
         """Say that the log has lost something, which the checkpoint still has."""
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, restval="")
+        writer = csv.DictWriter(text, self.columns, restval="")
         writer.writeheader()
         writer.writerows(history)
         path = self.path / LOG

@@ -36,11 +36,11 @@ from nnmd_graph.training.model_config import OneOf, Section
 
 if TYPE_CHECKING:
     from nnmd_graph.models.potential import Potential
-    from nnmd_graph.training.loss import EnergyForcesLoss
+    from nnmd_graph.training.loss import Loss
 
     Callbacks = Sequence[Any]
 else:  # checked by `Trainer`, which has PyTorch
-    Potential = EnergyForcesLoss = Callbacks = Any
+    Potential = Loss = Callbacks = Any
 
 FREE = "free"
 """Mark of a setting of which a resumed run may have another value."""
@@ -195,7 +195,7 @@ class TrainingSettings(TransferSettings, TrainingConfig):
         "function that makes one of parameters, or a :class:`nnmd_graph.training.steps.step.Step`; "
         "its own learning rate, where `learning_rate` is null",
     )
-    loss: Annotated[EnergyForcesLoss, BeforeValidator(_loss)] = Field(
+    loss: Annotated[Loss, BeforeValidator(_loss)] = Field(
         default=None, validate_default=True, description="loss function; null: EnergyForcesLoss()"
     )
     init: Annotated[Potential | str | Path | None, AfterValidator(_path)] = Field(

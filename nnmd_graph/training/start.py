@@ -15,7 +15,7 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.progress import track
 from nnmd_graph.training.adapting import Scaling, adapt_features, scalings
-from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.loss import Loss
 from nnmd_graph.training.preparation import move_baseline
 from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.task import validate
@@ -98,7 +98,7 @@ def meet_new_data(
     graphs: Sequence[AtomicGraph],
     train: AtomsDataset,
     known: Sequence[int],
-    loss: EnergyForcesLoss,
+    loss: Loss,
 ) -> StartErrors:
     """Carry feature scaling, first layers and E0 of a trained potential over to new data.
 
@@ -159,8 +159,6 @@ def _state(potential: Potential) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in potential.state_dict().items()}
 
 
-def _errors(
-    potential: Potential, graphs: Sequence[AtomicGraph], loss: EnergyForcesLoss
-) -> dict[str, float]:
+def _errors(potential: Potential, graphs: Sequence[AtomicGraph], loss: Loss) -> dict[str, float]:
     with torch.enable_grad():
         return validate(potential, DataLoader(list(graphs), batch_size=8), loss).errors()

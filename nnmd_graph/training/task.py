@@ -11,7 +11,7 @@ from nnmd_graph.errors import MessageError
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.checkpoint import not_finite
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.loss import Loss
 from nnmd_graph.training.metrics import RunningErrors
 
 
@@ -19,7 +19,7 @@ class DivergedError(MessageError):
     """The loss became NaN or infinite."""
 
 
-def validate(potential: Potential, loader: DataLoader, loss: EnergyForcesLoss) -> RunningErrors:
+def validate(potential: Potential, loader: DataLoader, loss: Loss) -> RunningErrors:
     """Errors of a potential over a data set."""
     was_training = potential.training
     potential.eval()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from nnmd_graph.choices import BALANCED, TERMS
+from nnmd_graph.choices import BALANCED
 from nnmd_graph.elements import LARGEST, atomic_number, symbol
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ def balanced_weights(train: AtomsDataset) -> dict[int, float]:
 
 def mean_weights(train: AtomsDataset, element_weights: Any) -> dict[str, float]:
     """Mean weight of the labels of each term in a training set; 1 for a term without labels."""
-    sums = {term: [0.0, 0] for term in TERMS}
+    sums = {term: [0.0, 0] for term in train.label_names}
     table = weight_table(element_weights or {}).numpy()
     for atoms, labels in zip(train.frames, train.labels, strict=True):
         weight = 1.0 if labels.weight is None else labels.weight
         for term, (total, count) in sums.items():
-            if getattr(labels, term) is None:
+            if labels.get(term) is None:
                 continue
             if term == "forces":
                 numbers = atoms.numbers[labels.has_force]

@@ -10,7 +10,6 @@ from typing import Any
 
 from ase import Atoms
 
-from nnmd_graph.choices import TERMS
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.errors import did_you_mean
@@ -251,7 +250,7 @@ def _check_labels(config: ComparisonConfig, parts: Parts) -> None:
     """Refuse data that no model could be trained on, before anything is deleted."""
     loss = EnergyForcesLoss(**config.loss.model_dump())
     for name, part in parts.items():
-        if not any(loss.wants(term) and part.has(term) for term in TERMS):
+        if not any(loss.wants(term) and part.has(term) for term in part.label_names):
             raise ValueError(
                 f"`data.{name}`: expected labels that the loss asks for, got none of them for "
                 f"{loss!r}; check the energy, forces and stress keys"

@@ -64,11 +64,11 @@ class BreakingLoss(EnergyForcesLoss):
         self.calls_left = at_call
         self.error = error
 
-    def squares(self, out: Prediction, graph: Any) -> Any:
+    def sums(self, out: Prediction, graph: Any) -> Any:
         self.calls_left -= 1
         if self.calls_left == 0:
             raise self.error
-        return super().squares(out, graph)
+        return super().sums(out, graph)
 
 
 Fit = Callable[..., tuple[Potential, list[dict[str, float]]]]

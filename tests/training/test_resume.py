@@ -296,11 +296,11 @@ torch.set_num_threads(1)
 from nnmd_graph import AtomsDataset, EnergyForcesLoss, Potential, Trainer
 
 class Killing(EnergyForcesLoss):
-    def squares(self, out, graph):
+    def sums(self, out, graph):
         self.calls = getattr(self, "calls", 0) + 1
         if self.calls == job["at_call"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().squares(out, graph)
+        return super().sums(out, graph)
 
 save = torch.save
 def killing_save(values, file):

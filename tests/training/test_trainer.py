@@ -237,9 +237,9 @@ class Diverging(EnergyForcesLoss):
         super().__init__()
         self.calls_left = at_call
 
-    def squares(self, out: Any, graph: Any) -> Any:
+    def sums(self, out: Any, graph: Any) -> Any:
         self.calls_left -= 1
-        sums = super().squares(out, graph)
+        sums = super().sums(out, graph)
         if self.calls_left <= 0:
             sums = {term: (square * torch.inf, count) for term, (square, count) in sums.items()}
         return sums

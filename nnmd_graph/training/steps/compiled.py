@@ -18,15 +18,18 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.compiled import compile_traced, why_not_compilable
 from nnmd_graph.models.padding import Padding
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.loss import Loss
 from nnmd_graph.training.steps.step import Step
 
 ENERGY_WEIGHT = "energy_weight"
 
+COMPILED = ("energy", "forces")
+"""Terms of a loss that a compiled step has."""
+
 Compiled = Callable[[list[Tensor], dict[str, Tensor]], list[Tensor]]
 
 
-def check_compilable(potential: Potential, loss: EnergyForcesLoss, step: Step) -> None:
+def check_compilable(potential: Potential, loss: Loss, step: Step) -> None:
     """Refuse what has no compiled training step.
 
     Raises:
@@ -34,8 +37,9 @@ def check_compilable(potential: Potential, loss: EnergyForcesLoss, step: Step) -
             stress is trained on, or the optimiser takes no gradients of batches.
     """
     reason = why_not_compilable(potential)
-    if reason is None and loss.wants("stress"):
-        reason = "a loss with stress"
+    others = [name for name in loss.terms if loss.wants(name) and name not in COMPILED]
+    if reason is None and others:
+        reason = f"a loss with {others[0]}"
     if reason is None and "compile" in step.unused:
         reason = f"the optimiser {step}"
     if reason is not None:
@@ -64,7 +68,7 @@ class CompiledGradients:
     def __init__(
         self,
         potential: Potential,
-        loss: EnergyForcesLoss,
+        loss: Loss,
         graphs: Sequence[AtomicGraph],
         batch_size: int,
     ) -> None:

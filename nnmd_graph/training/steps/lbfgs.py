@@ -48,7 +48,7 @@ class LBFGSStep(Step):
             total = torch.zeros(())
             for batch in every(loader):
                 out = self.module(batch, stress=loss.wants("stress"), forces=loss.wants("forces"))
-                sums = loss.squares(out, batch)
+                sums = loss.sums(out, batch)
                 value = loss.total({t: (square, counts[t]) for t, (square, _) in sums.items()})
                 check_finite(value)
                 self.fabric.backward(value)

@@ -17,7 +17,7 @@ from torch_geometric.loader import DataLoader
 from nnmd_graph.errors import reason
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.models.potential import Potential
-from nnmd_graph.training.loss import EnergyForcesLoss
+from nnmd_graph.training.loss import Loss
 from nnmd_graph.training.optimization import running_average
 from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.task import check_finite
@@ -67,7 +67,7 @@ class Step(ABC):
     potential: Potential
     module: torch.nn.Module
     fabric: Fabric
-    loss: EnergyForcesLoss
+    loss: Loss
     gradient_clip: float
     average: AveragedModel | None
 
@@ -142,7 +142,7 @@ class Step(ABC):
     def start(
         self,
         potential: Potential,
-        loss: EnergyForcesLoss,
+        loss: Loss,
         settings: TrainingSettings,
         fabric: Fabric,
         gradients: Gradients | None = None,
