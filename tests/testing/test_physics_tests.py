@@ -96,7 +96,7 @@ def test_what_is_no_model_is_named() -> None:
         def make_model(self, species: tuple[int, ...], cutoff: float) -> torch.nn.Module:
             return torch.nn.Linear(1, 1)
 
-    with pytest.raises(TypeError, match="`make_model`: expected an EnergyModel or a Potential"):
+    with pytest.raises(TypeError, match="`make_model`: expected an energy term or a Potential"):
         Nothing().make_case(*ethanol())
 
 

@@ -11,8 +11,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from torch_geometric.data import Batch
 
 from nnmd_graph.data import AtomsDataset
+from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.training import EnergyForcesLoss
-from nnmd_graph.training.loss import num_atoms
+from nnmd_graph.training.loss import Loss, LossTerm, num_atoms
 
 from .conftest import CUTOFF, potential
 
@@ -156,3 +157,51 @@ def test_the_energy_weighs_more_as_the_learning_rate_falls(
     for wrong in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="`energy_start`: expected a weight above zero"):
             EnergyForcesLoss(energy_start=wrong)
+
+
+# ---------------------------------------------------------------------------------------- terms
+@pytest.mark.parametrize("error", ["square", "huber", "absolute"])
+def test_each_kind_of_error_against_a_loop(error: str) -> None:
+    given = [0.0, 0.05, -0.2, 3.0]
+    term = LossTerm("forces", 2.0, error=error, delta=0.1)
+    out = {"forces": torch.tensor(given, dtype=torch.float64).repeat(3, 1).T}
+    graph = AtomicGraph(forces=torch.zeros(4, 3, dtype=torch.float64), pos=torch.zeros(4, 3))
+    graph.cell = torch.zeros(1, 3, 3)
+    values = {
+        "square": [e**2 for e in given],
+        "absolute": [abs(e) for e in given],
+        "huber": [e**2 if abs(e) < 0.1 else 0.1 * (2 * abs(e) - 0.1) for e in given],
+    }[error]
+    loss = Loss([term])
+    assert loss(out, graph).item() == pytest.approx(2.0 * sum(values) / 4)
+    assert loss.settings() == {"loss": {"forces": 2.0}} | (
+        {} if error == "square" else {"loss_errors": {"forces": [error, 0.1]}}
+    )
+
+
+def test_the_short_form_is_a_loss_of_squares() -> None:
+    short = EnergyForcesLoss(energy=3.0, forces=2.0, stress=0.5)
+    terms = [LossTerm("energy", 3.0), LossTerm("forces", 2.0), LossTerm("stress", 0.5)]
+    assert isinstance(short, Loss) and list(short.terms.values()) == terms
+    assert Loss(terms).settings() == short.settings()
+    assert Loss(terms).energy_start == short.energy_start == 2.0
+    assert not Loss([LossTerm("forces", 1.0)]).grows
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: LossTerm("force", 1.0), ValueError, "did you mean 'forces'"),
+        (lambda: LossTerm("forces", -1.0), ValueError, "`forces`: expected a weight"),
+        (lambda: LossTerm("forces", 1.0, error="l1"), ValueError, "`error`: expected one of"),
+        (lambda: LossTerm("forces", 1.0, delta=0.0), ValueError, "`delta`: expected a positive"),
+        (lambda: Loss([("forces", 1.0)]), TypeError, "`terms`: expected LossTerms, got tuple"),
+        (lambda: Loss([LossTerm("forces", 1.0)] * 2), ValueError, "'forces' twice"),
+        (lambda: Loss([]), ValueError, "`terms`: expected one of them above zero"),
+        (lambda: Loss([LossTerm("energy", 0.0), LossTerm("dipole", 0.0)]), ValueError,
+         "`energy` and `dipole`: expected one of them above zero"),
+    ],
+)  # fmt: skip
+def test_terms_that_are_refused(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
