@@ -36,6 +36,8 @@ TERMS = ("energy", "forces", "stress")
 LOSS_WEIGHTS = {"energy": 100.0, "forces": 1.0, "stress": 0.0}
 SCHEDULES = ("cosine", "exponential", "plateau", "constant")
 DEFAULT_LEARNING_RATE = {"adam": 5e-3, "adamw": 5e-3, "lbfgs": 1.0}
+LOSS_ERRORS = ("square", "huber", "absolute")
+"""How the errors of a term count."""
 OPTIMIZERS = tuple(DEFAULT_LEARNING_RATE)
 OPTIMIZERS_IN_WORDS = "adamw, adam or lbfgs (full batch)"
 BALANCED = "balanced"

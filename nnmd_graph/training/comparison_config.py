@@ -104,6 +104,13 @@ class ComparisonConfig(Section):
     nve: NVEConfig = Field(default=NVEConfig(), description="energy conservation; null: leave out")
     device: str = DEVICE
 
+    @field_validator("data")
+    @classmethod
+    def _no_more_labels(cls, value: DataConfig) -> DataConfig:
+        if value.quantities:
+            raise ValueError("comparisons are of energies, forces and stresses; leave it out")
+        return value
+
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, value: list[int]) -> list[int]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from nnmd_graph.choices import BALANCED, LOSS_WEIGHTS
+from nnmd_graph.choices import BALANCED, LOSS_ERRORS, LOSS_WEIGHTS
+from nnmd_graph.quantities import quantity_of
 from nnmd_graph.training.config_errors import (
     check_kind,
     load_yaml,
@@ -22,7 +23,7 @@ from nnmd_graph.training.config_errors import (
 )
 from nnmd_graph.training.config_files import located, map_parts, write_settings
 from nnmd_graph.training.data_config import DataConfig
-from nnmd_graph.training.model_config import ModelConfig, Section
+from nnmd_graph.training.model_config import ModelConfig, OneOf, Section
 from nnmd_graph.training.settings import DEVICE, FREE, SEED, TrainingConfig, TransferConfig
 
 MAY_CHANGE = (
@@ -35,7 +36,15 @@ MAY_CHANGE = (
 )
 """Settings that a run may go on with other values of."""
 
-FREE_FORM = ("options", "isolated_energies", "learning_rates", "element_weights")
+FREE_FORM = (
+    "options",
+    "more",
+    "errors",
+    "quantities",
+    "isolated_energies",
+    "learning_rates",
+    "element_weights",
+)
 
 
 class LossConfig(Section):
@@ -50,6 +59,12 @@ class LossConfig(Section):
     stress: float = Field(
         default=LOSS_WEIGHTS["stress"], ge=0, description="weight of the stress components, eV/Å^3"
     )
+    more: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={}, description="weights of further quantities, e.g. {dipole: 1.0}"
+    )
+    errors: dict[str, Annotated[str, OneOf(LOSS_ERRORS)]] = Field(
+        default={}, description="how errors count: square, huber or absolute, e.g. {forces: huber}"
+    )
     energy_start: float | None = Field(
         default=None,
         gt=0,
@@ -60,6 +75,13 @@ class LossConfig(Section):
         default=None,
         description="of force errors, e.g. {Cu: 5.0}; balanced: every element counts the same",
     )
+
+    @field_validator("more", "errors")
+    @classmethod
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            quantity_of(name, "quantity")
+        return value
 
     @field_validator("element_weights")
     @classmethod

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
+from nnmd_graph.quantities import quantity_of
 from nnmd_graph.training.model_config import Section
 
 DEFAULT_SPLIT = (0.8, 0.1, 0.1)
@@ -102,6 +103,10 @@ class DataConfig(Section):
     weight_key: str | None = Field(
         default=None, description="name of the structures' weights; null: all count the same"
     )
+    quantities: dict[str, str | None] = Field(
+        default={},
+        description="further labels with their names, e.g. {dipole: null, charges: q}; null: ASE's",
+    )
     energy_unit: str | None = Field(
         default=None, description="e.g. hartree, kcal/mol; null: as the files state, else eV"
     )
@@ -127,6 +132,13 @@ class DataConfig(Section):
             raise ValueError("expected names of files")
         return value
 
+    @field_validator("quantities")
+    @classmethod
+    def _quantities(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            quantity_of(name, "quantity")
+        return value
+
     @field_validator(*LABEL_UNITS)
     @classmethod
     def _units(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -141,5 +153,5 @@ class DataConfig(Section):
 
     def reading(self) -> dict[str, Any]:
         """How files are read, as arguments of `AtomsDataset.read`."""
-        names = (*LABEL_KEYS, *LABEL_UNITS, "format", "index")
+        names = (*LABEL_KEYS, *LABEL_UNITS, "quantities", "format", "index")
         return {key: getattr(self, key) for key in names}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnmd_graph.choices import BALANCED, LOSS_WEIGHTS
+from nnmd_graph.choices import BALANCED, LOSS_ERRORS, LOSS_WEIGHTS
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
@@ -25,8 +25,6 @@ from nnmd_graph.training.weights import (
     mean_weights,
     weight_table,
 )
-
-ERRORS = ("square", "huber", "absolute")
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,10 @@ class LossTerm:
                 f"`{self.quantity}`: expected a weight of at least zero, got {self.weight}; 0 "
                 "leaves it out"
             )
-        if self.error not in ERRORS:
-            raise ValueError(f"`error`: expected one of {ERRORS}, got {self.error!r}; choose one")
+        if self.error not in LOSS_ERRORS:
+            raise ValueError(
+                f"`error`: expected one of {LOSS_ERRORS}, got {self.error!r}; choose one"
+            )
         if not 0.0 < self.delta < math.inf:
             raise ValueError(
                 f"`delta`: expected a positive number, got {self.delta}; errors below it count by "

@@ -22,6 +22,7 @@ from pydantic_core.core_schema import no_info_after_validator_function
 from nnmd_graph.choices import (
     CONVOLUTIONS,
     CUTOFF_FUNCTIONS,
+    HEADS,
     INITIALIZATIONS,
     MODELS,
     PYG,
@@ -195,6 +196,9 @@ class ModelConfig(Section):
     readout: Annotated[str, OneOf(READOUTS)] = Field(
         default="element",
         description="one net per element, or shared by all (with embedded_acsf), of bpnn",
+    )
+    heads: list[Annotated[str, OneOf(HEADS)]] = Field(
+        default=[], description="what is predicted beside the energy: charges (with dipole moments)"
     )
     ridge: float = Field(
         default=0.1,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 
+from nnmd_graph.choices import LOSS_WEIGHTS
 from nnmd_graph.data import AtomsDataset, geometry_groups
 from nnmd_graph.data.duplicates import shared, warn_of_shared
 from nnmd_graph.data.label_checks import warn_of_contradictions
@@ -20,8 +21,9 @@ from nnmd_graph.naming import naming
 from nnmd_graph.progress import track
 from nnmd_graph.representations import ACSF, EmbeddedACSF
 from nnmd_graph.representations.symmetry_functions import from_dict
-from nnmd_graph.training import EnergyForcesLoss, Trainer
-from nnmd_graph.training.config import Config
+from nnmd_graph.training import Trainer
+from nnmd_graph.training.config import Config, LossConfig
+from nnmd_graph.training.loss import Loss, LossTerm
 from nnmd_graph.training.model_config import Section
 
 MAX_COMPARED = 5_000_000
@@ -72,6 +74,7 @@ def _build_model(config: Config, species: Sequence[int]) -> EnergyModel:
                 model.cutoff,
                 stack_on=build_functions(config, species) if values.pop("stack") else None,
                 conv_options=values.pop("options"),
+                heads=model.heads,
                 seed=config.seed,
                 **values,
             )
@@ -81,6 +84,7 @@ def _build_model(config: Config, species: Sequence[int]) -> EnergyModel:
         model.activation,
         readout=model.readout,
         ridge=model.ridge,
+        heads=model.heads,
         seed=config.seed,
     )
 
@@ -122,6 +126,16 @@ def _build_functions(config: Config, species: Sequence[int]) -> ACSF | EmbeddedA
     )
 
 
+def loss_of(config: LossConfig) -> Loss:
+    """The loss of the section `loss`."""
+    weights = {name: getattr(config, name) for name in LOSS_WEIGHTS} | config.more
+    return Loss(
+        [LossTerm(n, w, error=config.errors.get(n, "square")) for n, w in weights.items()],
+        energy_start=config.energy_start,
+        element_weights=config.element_weights,
+    )
+
+
 def build_trainer(
     config: Config,
     output: Path | None,
@@ -141,7 +155,7 @@ def build_trainer(
         ValueError: a setting is out of range, or the device is not there.
     """
     with naming(keys_of(config.loss, "loss")):
-        loss = EnergyForcesLoss(**config.loss.model_dump())
+        loss = loss_of(config.loss)
     with naming(training_keys(config)):
         return Trainer(
             **config.training.model_dump(),

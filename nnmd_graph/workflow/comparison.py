@@ -25,9 +25,8 @@ from nnmd_graph.training.comparison_config import (
     write_comparison,
 )
 from nnmd_graph.training.config_files import is_written_here
-from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.training.resume import fingerprint
-from nnmd_graph.workflow.building import Parts, read_parts
+from nnmd_graph.workflow.building import Parts, loss_of, read_parts
 from nnmd_graph.workflow.comparison_measurements import best_run, measure, start_of
 from nnmd_graph.workflow.comparison_report import REPORTS, collect, write_reports
 from nnmd_graph.workflow.comparison_runs import (
@@ -248,7 +247,7 @@ def _remove_if_empty(*folders: Path) -> None:
 
 def _check_labels(config: ComparisonConfig, parts: Parts) -> None:
     """Refuse data that no model could be trained on, before anything is deleted."""
-    loss = EnergyForcesLoss(**config.loss.model_dump())
+    loss = loss_of(config.loss)
     for name, part in parts.items():
         if not any(loss.wants(term) and part.has(term) for term in part.label_names):
             raise ValueError(

@@ -20,9 +20,8 @@ from nnmd_graph.evaluation.comparison_plots import (
 )
 from nnmd_graph.evaluation.predictions import Array
 from nnmd_graph.training.comparison_config import ComparisonConfig
-from nnmd_graph.training.loss import EnergyForcesLoss
 from nnmd_graph.versions import versions
-from nnmd_graph.workflow.building import Parts
+from nnmd_graph.workflow.building import Parts, loss_of
 from nnmd_graph.workflow.comparison_measurements import best_run, measured
 from nnmd_graph.workflow.comparison_runs import Planned, Result
 from nnmd_graph.workflow.training import NAMES
@@ -139,7 +138,7 @@ def _facts(
     budget = f"{training.max_epochs} epochs"
     if training.max_seconds is not None:
         budget += f" or {training.max_seconds:g} s"
-    loss = EnergyForcesLoss(**config.loss.model_dump())
+    loss = loss_of(config.loss)
     weights = ", ".join(f"{name} {value:g}" for name, value in loss.weights.items() if value)
     if loss.grows:
         weights += f"; that of the energy {loss.energy_start:g} at first"

@@ -90,6 +90,7 @@ def settings_of_model(potential: Potential) -> dict[str, Any]:
         found |= {"name": "bpnn", "readout": head} | _settings(readout, "")
     else:
         found["name"] = representation["name"]
+    found["heads"] = [head["name"].lower() for head in spec.get("heads", [])]
     for part in (representation, representation["arguments"].get("representation")):
         if part is not None:
             section = "convolutions." if part["name"] in CONVOLUTIONS else "representation."

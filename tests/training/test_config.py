@@ -21,6 +21,7 @@ from nnmd_graph.training.config import (
     write_config,
 )
 from nnmd_graph.training.data_config import DataConfig, SplitConfig
+from nnmd_graph.workflow.building import loss_of
 
 
 # ---------------------------------------------------------------------------------- one source
@@ -38,7 +39,8 @@ def test_training_section_has_the_arguments_and_defaults_of_the_trainer() -> Non
 
 def test_loss_section_has_the_defaults_of_the_loss() -> None:
     loss = EnergyForcesLoss()
-    defaults = {"energy_start": None, "element_weights": loss.element_weights}
+    defaults: dict[str, Any] = {"energy_start": None, "more": {}, "errors": {}}
+    defaults["element_weights"] = loss.element_weights
     assert LossConfig().model_dump() == loss.weights | defaults
 
 
@@ -226,3 +228,34 @@ def test_changes_are_told_by_dotted_key() -> None:
         "training.isolated_energies": (None, {"Cu": 1.0}),
     }
     assert not changes(new, new)
+
+
+# ---------------------------------------------------------------------------- further quantities
+def test_labels_heads_and_terms_of_further_quantities() -> None:
+    config = parse_config(
+        {
+            "data": {"quantities": {"dipole": None, "charges": "q"}},
+            "model": {"heads": ["charges"]},
+            "loss": {"more": {"dipole": 2.0}, "errors": {"forces": "huber"}},
+        }
+    )
+    assert config.data.reading()["quantities"] == {"dipole": None, "charges": "q"}
+    loss = loss_of(config.loss)
+    assert loss.weights == {"energy": 100.0, "forces": 1.0, "stress": 0.0, "dipole": 2.0}
+    assert (loss.terms["forces"].error, loss.terms["energy"].error) == ("huber", "square")
+    assert loss_of(parse_config({}).loss).settings() == EnergyForcesLoss().settings()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"data": {"quantities": {"dipol": None}}}, "did you mean 'dipole'"),
+        ({"loss": {"more": {"charge": 1.0}}}, "did you mean 'charges'"),
+        ({"loss": {"more": {"dipole": -1.0}}}, "greater than or equal to 0"),
+        ({"loss": {"errors": {"forces": "hubber"}}}, "did you mean 'huber'"),
+        ({"model": {"heads": ["charge"]}}, "did you mean 'charges'"),
+    ],
+)
+def test_further_quantities_with_mistakes(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_config(values)
