@@ -129,3 +129,25 @@ def test_no_file_is_called_utils() -> None:
     assert not [
         path for path in FILES if words & set(path.relative_to(PACKAGE).with_suffix("").parts)
     ]
+
+
+def imports_of() -> dict[str, set[str]]:
+    """Which files import which, also for type checkers and inside functions."""
+    names = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in FILES
+    }
+    found = {}
+    for name, path in names.items():
+        modules = imported_modules(path, path.read_text(encoding="utf-8"))
+        # The door of a folder opens on its files; what a file needs of it is one of these
+        known = {".".join(module.split(".")[: n + 1]) for module in modules for n in range(5)}
+        found[name] = {other for other in known & names.keys() if other != name}
+    return found
+
+
+def test_no_two_files_need_each_other() -> None:
+    """Files without imports of files that are left are taken away, until none are."""
+    left = imports_of()
+    while free := {name for name, needed in left.items() if not needed & left.keys()}:
+        left = {name: needed for name, needed in left.items() if name not in free}
+    assert not left

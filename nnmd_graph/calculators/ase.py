@@ -24,7 +24,7 @@ from nnmd_graph.calculators.results import results_of
 from nnmd_graph.devices import find_device
 from nnmd_graph.elements import symbol
 from nnmd_graph.graph import AtomicGraph, volume
-from nnmd_graph.graph.convert import placed
+from nnmd_graph.graph.atomic_graph import placed
 from nnmd_graph.graph.geometry import check_apart
 from nnmd_graph.graph.placement import Placement
 from nnmd_graph.models import Committee, ExtrapolationError, ExtrapolationReport, Potential

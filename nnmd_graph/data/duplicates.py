@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nnmd_graph.data.label_checks import structure_key
+from nnmd_graph.data.labelled import LabelledFrames
 from nnmd_graph.graph import AtomicGraph, edge_vectors
-
-if TYPE_CHECKING:
-    from nnmd_graph.data.dataset import AtomsDataset
 
 NUM_WAVES = 8
 """Cosine waves per pair of elements; each is one number that equal structures share."""
@@ -97,8 +94,8 @@ def _link(
 
 
 def shared(
-    train: AtomsDataset,
-    part: AtomsDataset,
+    train: LabelledFrames,
+    part: LabelledFrames,
     groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> list[tuple[int, int]]:
     """Find the structures of a part that are in the training set as well.
@@ -126,8 +123,8 @@ def shared(
 
 def warn_of_shared(
     name: str,
-    train: AtomsDataset,
-    part: AtomsDataset,
+    train: LabelledFrames,
+    part: LabelledFrames,
     pairs: Sequence[tuple[int, int]],
     advice: str = "keep equal structures in one part with groups='geometry'",
 ) -> None:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import ase
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.data.labelled import LabelledFrames
 
 MIN_FRAMES = 10
 """Among fewer frames nothing is far off the others."""
@@ -35,7 +33,7 @@ SHOWN = 5
 """Frames that a message names."""
 
 
-def warn_of_suspicious_labels(dataset: AtomsDataset) -> None:
+def warn_of_suspicious_labels(dataset: LabelledFrames) -> None:
     """Say in a line each what looks wrong with the labels, with the frames and what helps.
 
     Args:
@@ -66,7 +64,7 @@ def outliers(deviation: NDArray[np.float64]) -> NDArray[np.int64]:
     return order[:last]
 
 
-def energy_deviations(dataset: AtomsDataset) -> tuple[list[int], NDArray[np.float64]]:
+def energy_deviations(dataset: LabelledFrames) -> tuple[list[int], NDArray[np.float64]]:
     r"""How far each energy per atom is off what the composition explains.
 
     E0 are fitted by least absolute deviations, which one bad frame does not move:
@@ -106,7 +104,7 @@ def _least_absolute(matrix: NDArray[np.float64], y: NDArray[np.float64]) -> NDAr
     return residual
 
 
-def _warn_of_energies(dataset: AtomsDataset) -> None:
+def _warn_of_energies(dataset: LabelledFrames) -> None:
     if dataset.has("energy") - int(dataset.isolated.sum()) < MIN_FRAMES:
         return
     chosen, deviation = energy_deviations(dataset)
@@ -123,7 +121,7 @@ def _warn_of_energies(dataset: AtomsDataset) -> None:
         )
 
 
-def _warn_of_forces(dataset: AtomsDataset) -> None:
+def _warn_of_forces(dataset: LabelledFrames) -> None:
     labelled = [i for i, labels in enumerate(dataset.labels) if labels.forces is not None]
     if len(labelled) < MIN_FRAMES:
         return
@@ -151,7 +149,7 @@ def _largest(forces: NDArray[np.float64] | None) -> tuple[float, int]:
     return float(size.max()), int(size.argmax())
 
 
-def _warn_of_zero_energies(dataset: AtomsDataset) -> None:
+def _warn_of_zero_energies(dataset: LabelledFrames) -> None:
     """A reader that finds no energy may write 0.0."""
     zero = [i for i, labels in enumerate(dataset.labels) if labels.energy == 0.0]
     moved = [
@@ -191,7 +189,7 @@ def structure_key(atoms: ase.Atoms) -> bytes:
 
 
 def warn_of_contradictions(
-    dataset: AtomsDataset, groups: NDArray[np.int64], *, energies_only: bool = False
+    dataset: LabelledFrames, groups: NDArray[np.int64], *, energies_only: bool = False
 ) -> None:
     """Warn of equal structures with unequal labels: no model can learn both.
 
@@ -215,7 +213,7 @@ def warn_of_contradictions(
         )
 
 
-def _difference(dataset: AtomsDataset, i: int, j: int, energies_only: bool) -> str:
+def _difference(dataset: LabelledFrames, i: int, j: int, energies_only: bool) -> str:
     a, b = dataset.labels[i], dataset.labels[j]
     if a.energy is not None and b.energy is not None:
         per_atom = a.energy / len(dataset.frames[i]), b.energy / len(dataset.frames[j])

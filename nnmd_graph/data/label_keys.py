@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ase
 import numpy as np
 
+from nnmd_graph.data.labelled import LabelledFrames
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph import Labels
 from nnmd_graph.graph.labels import Key, is_virial_name, key_names
 from nnmd_graph.quantities import OF_EVERY_POTENTIAL, QUANTITIES, quantity_of
-
-if TYPE_CHECKING:
-    from nnmd_graph.data.dataset import AtomsDataset
 
 TABLES = {"energy": "atoms.info", "forces": "atoms.arrays", "stress": "atoms.info"}
 _SHORT = {"energy": ("e", "etot", "e_tot", "e_total", "toten", "u0")}
@@ -69,7 +67,7 @@ def wanted_quantities(given: Iterable[str] | Mapping[str, Key]) -> dict[str, Key
     return {name: given[name] if isinstance(given, Mapping) else None for name in names}
 
 
-def check_quantities(dataset: AtomsDataset) -> None:
+def check_quantities(dataset: LabelledFrames) -> None:
     """Refuse a quantity that no frame is labelled with.
 
     Raises:
@@ -89,7 +87,7 @@ def check_quantities(dataset: AtomsDataset) -> None:
         )
 
 
-def warn_of_unread_labels(dataset: AtomsDataset, keys: Mapping[str, Key]) -> None:
+def warn_of_unread_labels(dataset: LabelledFrames, keys: Mapping[str, Key]) -> None:
     """Warn of labels that are missing, above all where something beside them is named like them.
 
     Args:
@@ -121,7 +119,7 @@ def warn_of_unread_labels(dataset: AtomsDataset, keys: Mapping[str, Key]) -> Non
         )
 
 
-def _warn_of_masked_atoms(dataset: AtomsDataset) -> None:
+def _warn_of_masked_atoms(dataset: LabelledFrames) -> None:
     counts = [labels.num_atoms_without_force for labels in dataset.labels]
     if any(counts):
         first = next(i for i, count in enumerate(counts) if count)
@@ -144,7 +142,7 @@ def _warn_of_other_names(label: str, similar: list[str]) -> None:
 
 
 def _warn_of_mixed_names(
-    dataset: AtomsDataset,
+    dataset: LabelledFrames,
     label: str,
     lacking: list[int],
     similar: list[str],

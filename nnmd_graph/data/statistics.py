@@ -1,27 +1,27 @@
 """Numbers that sum a data set up: isolated-atom energies, energies, forces, neighbours."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from nnmd_graph.data.labelled import LabelledFrames
 from nnmd_graph.elements import atomic_number
-
-if TYPE_CHECKING:
-    from nnmd_graph.data.dataset import AtomsDataset
 
 SPREAD_OF_ISOLATED_ATOMS = 1e-3
 """eV; isolated atoms of one element that differ by more get a warning."""
 
 
 def fit_isolated_energies(
-    dataset: "AtomsDataset", *, given: Mapping[int | str, float] | None = None
+    dataset: LabelledFrames, *, given: Mapping[int | str, float] | None = None
 ) -> dict[int, float]:
     r"""Find the energy E0 of an isolated atom of each element, the baseline that a model adds to.
 
@@ -67,7 +67,7 @@ def _given_energies(given: Mapping[Any, Any]) -> dict[int, float]:
     return energies
 
 
-def _isolated_atoms(dataset: "AtomsDataset") -> dict[int, float]:
+def _isolated_atoms(dataset: LabelledFrames) -> dict[int, float]:
     """Read E0 off the frames that are one isolated atom; the lowest where there are several."""
     found: dict[int, list[tuple[float, str]]] = {}
     for i in np.flatnonzero(dataset.isolated).tolist():
@@ -88,7 +88,7 @@ def _isolated_atoms(dataset: "AtomsDataset") -> dict[int, float]:
 
 
 def _least_squares(
-    dataset: "AtomsDataset", known: dict[int, float], missing: list[int]
+    dataset: LabelledFrames, known: dict[int, float], missing: list[int]
 ) -> dict[int, float]:
     counts, energy = _compositions(dataset, [*missing, *known])
     rest = energy - counts[:, len(missing) :] @ np.array(list(known.values()))
@@ -109,7 +109,7 @@ def _least_squares(
 
 
 def _compositions(
-    dataset: "AtomsDataset", elements: list[int]
+    dataset: LabelledFrames, elements: list[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count the atoms of each element in the frames with an energy: [n, S], and their energies."""
     column = {z: i for i, z in enumerate(elements)}
@@ -166,7 +166,7 @@ class EnergyStatistics:
 
 
 def energy_statistics(
-    dataset: "AtomsDataset", isolated_energies: Mapping[int, float] | None = None
+    dataset: LabelledFrames, isolated_energies: Mapping[int, float] | None = None
 ) -> EnergyStatistics:
     """Sum up the energies per atom, counted from the isolated atoms.
 
@@ -205,7 +205,7 @@ def energy_statistics(
     )
 
 
-def force_rms(dataset: "AtomsDataset") -> float:
+def force_rms(dataset: LabelledFrames) -> float:
     """Compute the root mean square of all force components, eV/Å.
 
     Args:
@@ -226,7 +226,7 @@ def force_rms(dataset: "AtomsDataset") -> float:
     return math.sqrt(np.nanmean(np.concatenate(forces) ** 2))
 
 
-def neighbor_counts(dataset: "AtomsDataset") -> tuple[float, int]:
+def neighbor_counts(dataset: LabelledFrames) -> tuple[float, int]:
     """Count the neighbours within the cutoff.
 
     Args:

@@ -1,7 +1,6 @@
 """From ASE's Atoms to a PyG graph: edges under any periodicity, edge vectors, strain, triplets."""
 
-from nnmd_graph.graph.atomic_graph import AtomicGraph
-from nnmd_graph.graph.convert import from_ase, to_ase
+from nnmd_graph.graph.atomic_graph import AtomicGraph, from_ase, to_ase
 from nnmd_graph.graph.geometry import (
     edge_vectors,
     num_structures,
