@@ -151,3 +151,12 @@ def test_no_two_files_need_each_other() -> None:
     while free := {name for name, needed in left.items() if not needed & left.keys()}:
         left = {name: needed for name, needed in left.items() if name not in free}
     assert not left
+
+
+def test_contributing_tells_the_order_and_where_gradients_are_taken() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    places = [text.find(f"`{name}`") for name in ORDER]
+    assert -1 not in places and places == sorted(places)
+    for path in FILES:
+        if "autograd.grad(" in path.read_text(encoding="utf-8"):
+            assert f"`{path.relative_to(PACKAGE).as_posix()}`" in text
