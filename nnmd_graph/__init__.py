@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nnmd_graph.calculators.ase import NNMDCalculator
     from nnmd_graph.calculators.n2p2 import load_n2p2
     from nnmd_graph.calculators.n2p2_write import save_n2p2
+    from nnmd_graph.comparison.protocol import compare
     from nnmd_graph.data.dataset import AtomsDataset
     from nnmd_graph.data.runner import read_runner, write_runner
     from nnmd_graph.evaluation.evaluate import evaluate
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from nnmd_graph.training.steps.step import Step
     from nnmd_graph.training.trainer import Trainer
     from nnmd_graph.versions import __version__ as __version__
-    from nnmd_graph.workflow.comparison import compare
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 

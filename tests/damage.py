@@ -27,15 +27,15 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import nnmd_graph as ng
+from nnmd_graph.comparison.config import read_comparison
+from nnmd_graph.comparison.measurements import measured
+from nnmd_graph.comparison.runs import Planned
 from nnmd_graph.files import read_json
 from nnmd_graph.models.checkpoint import load_tensors
-from nnmd_graph.training.comparison_config import read_comparison
 from nnmd_graph.training.config import MAY_CHANGE, read_config
 from nnmd_graph.training.config_files import check_settings_file
 from nnmd_graph.training.resume import read_checkpoint
 from nnmd_graph.workflow import train_from_config
-from nnmd_graph.workflow.comparison_measurements import measured
-from nnmd_graph.workflow.comparison_runs import Planned
 
 FUNCTIONS = [{"type": "G2", "eta": 0.1}, {"type": "G2", "eta": 4.0, "r_s": 2.5}]
 SETTINGS: dict[str, Any] = {

@@ -8,7 +8,7 @@ import yaml
 from ase import Atoms
 
 from benchmarks import comparison, embedding
-from nnmd_graph.training.comparison_config import parse_comparison
+from nnmd_graph.comparison.config import parse_comparison
 from nnmd_graph.training.config import parse_config
 
 HERE = Path(comparison.__file__).parent

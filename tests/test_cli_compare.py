@@ -15,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
 from nnmd_graph.cli import app
-from nnmd_graph.training.comparison_config import parse_comparison, read_comparison
+from nnmd_graph.comparison.config import parse_comparison, read_comparison
 
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTIONS = [{"type": "G2", "eta": 0.1}, {"type": "G2", "eta": 4.0, "r_s": 2.5}]
@@ -60,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("parity", "error_histogram", "learning_curves"):
         monkeypatch.setattr(f"nnmd_graph.workflow.training.{name}", draw)
     for name in ("pareto", "learning_sizes", "training_progress", "nve_energies"):
-        monkeypatch.setattr(f"nnmd_graph.workflow.comparison_report.{name}", lambda *_: None)
+        monkeypatch.setattr(f"nnmd_graph.comparison.report.{name}", lambda *_: None)
     return tmp_path
 
 
@@ -127,7 +127,7 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("nnmd_graph.workflow.comparison.do", stop)
+        patch.setattr("nnmd_graph.comparison.protocol.do", stop)
         output = run("compare.yaml", "--only", "small", status=130)
     assert "nnmd-graph compare --output comparison --resume --only small" in output
     assert "Training 1 of 1: small" in run("--resume", "--only", "small")

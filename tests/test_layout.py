@@ -37,6 +37,7 @@ ORDER = [
     "testing",
     "active",
     "workflow",
+    "comparison",
     "cli",
 ]
 MAX_LINES = 400

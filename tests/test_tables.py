@@ -3,9 +3,9 @@
 import ase
 import pytest
 
+from nnmd_graph.comparison.potentials import Comparison
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.evaluation import Metrics
-from nnmd_graph.evaluation.compare import Comparison
 from nnmd_graph.tables import html_of
 
 

@@ -43,7 +43,7 @@ def compare(
     Every model is trained with every seed on the same data, with the same loss and budget. The
     folder then holds report.html, report.json, report.csv, and the runs in runs/.
     """
-    from nnmd_graph.training.comparison_config import SETTINGS, ComparisonConfig, read_comparison
+    from nnmd_graph.comparison.config import SETTINGS, ComparisonConfig, read_comparison
     from nnmd_graph.training.config_files import check_settings_file
     from nnmd_graph.training.overrides import parse_overrides
 
@@ -61,11 +61,11 @@ def compare(
         )
     changed = parse_overrides(settings or (), ComparisonConfig)
     chosen = read_comparison(saved if config is None else config, changed)
-    from nnmd_graph.workflow import comparison
+    from nnmd_graph.comparison import protocol
 
     start = time.time()
     try:
-        table = comparison.compare(
+        table = protocol.compare(
             chosen,
             output=output,
             only=names or None,

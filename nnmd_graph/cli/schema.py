@@ -20,7 +20,7 @@ def schema(
     Write it to a file, `nnmd-graph schema > schema.json`, and name that in the first line of the
     config: `# yaml-language-server: $schema=schema.json`.
     """
-    from nnmd_graph.training.comparison_config import ComparisonConfig
+    from nnmd_graph.comparison.config import ComparisonConfig
     from nnmd_graph.training.config import Config
     from nnmd_graph.training.schema import json_schema
 

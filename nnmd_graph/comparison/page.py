@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nnmd_graph.evaluation.compare import Row, cost, has_numbers, spread
+from nnmd_graph.comparison.potentials import Row, cost, has_numbers, spread
 from nnmd_graph.evaluation.metrics import UNITS, number
 from nnmd_graph.evaluation.report import STYLE, figure_html, html_table, pairs_table
 from nnmd_graph.files import replacing

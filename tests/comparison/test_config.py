@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnmd_graph.training.comparison_config import (
+from nnmd_graph.comparison.config import (
     PER_MODEL,
     ComparedModel,
     ComparisonConfig,

@@ -15,15 +15,15 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from nnmd_graph.comparison.config import ComparisonConfig
+from nnmd_graph.comparison.cost import hardware, peak_memory
+from nnmd_graph.comparison.potentials import count_parameters, reason
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.data.isolated import is_isolated_atom
 from nnmd_graph.devices import find_device
-from nnmd_graph.evaluation.compare import count_parameters, reason
-from nnmd_graph.evaluation.cost import hardware, peak_memory
 from nnmd_graph.evaluation.metrics import Metrics
 from nnmd_graph.files import checksum_of_file, finite, read_json, replacing, write_json
 from nnmd_graph.folders import holding
-from nnmd_graph.training.comparison_config import ComparisonConfig
 from nnmd_graph.training.config import Config, changes, read_config
 from nnmd_graph.training.data_config import LABEL_KEYS, LABEL_UNITS, SplitConfig
 from nnmd_graph.training.run_folder import FILES

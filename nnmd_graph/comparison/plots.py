@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from nnmd_graph.evaluation.compare import Row
+from nnmd_graph.comparison.potentials import Row
 from nnmd_graph.evaluation.metrics import UNITS
 from nnmd_graph.evaluation.plots import GREY, new_figure
 from nnmd_graph.evaluation.predictions import Array

@@ -23,14 +23,14 @@ import torch
 import yaml
 
 import nnmd_graph as ng
+from nnmd_graph.comparison.config import parse_comparison
+from nnmd_graph.comparison.runs import plan, subset_sizes
 from nnmd_graph.evaluation import evaluate
 from nnmd_graph.files import read_json, write_json
 from nnmd_graph.folders import claimed
-from nnmd_graph.training.comparison_config import parse_comparison
 from nnmd_graph.training.config import read_config
 from nnmd_graph.workflow import train_from_config
 from nnmd_graph.workflow.building import read_parts
-from nnmd_graph.workflow.comparison_runs import plan, subset_sizes
 
 from ..conftest import leave_out_plots
 from .conftest import SMALL, copper
@@ -95,7 +95,7 @@ def quick_collection() -> Iterator[None]:
 def quick_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the drawing out, which takes longer than the trainings; `done` draws."""
     for name in ("pareto", "learning_sizes", "training_progress", "nve_energies"):
-        monkeypatch.setattr(f"nnmd_graph.workflow.comparison_report.{name}", lambda *_: None)
+        monkeypatch.setattr(f"nnmd_graph.comparison.report.{name}", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

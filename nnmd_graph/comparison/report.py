@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from nnmd_graph.evaluation import plots
-from nnmd_graph.evaluation.compare import ERRORS, Comparison, Row
-from nnmd_graph.evaluation.comparison_page import write_page
-from nnmd_graph.evaluation.comparison_plots import (
+from nnmd_graph.comparison.config import ComparisonConfig
+from nnmd_graph.comparison.measurements import best_run, measured
+from nnmd_graph.comparison.page import write_page
+from nnmd_graph.comparison.plots import (
     learning_sizes,
     nve_energies,
     pareto,
     training_progress,
 )
+from nnmd_graph.comparison.potentials import ERRORS, Comparison, Row
+from nnmd_graph.comparison.runs import Planned, Result
+from nnmd_graph.evaluation import plots
 from nnmd_graph.evaluation.predictions import Array
-from nnmd_graph.training.comparison_config import ComparisonConfig
 from nnmd_graph.versions import versions
 from nnmd_graph.workflow.building import Parts, loss_of
-from nnmd_graph.workflow.comparison_measurements import best_run, measured
-from nnmd_graph.workflow.comparison_runs import Planned, Result
 from nnmd_graph.workflow.training import NAMES
 
 REPORTS = ("report.html", "report.json", "report.csv")

@@ -15,8 +15,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from nnmd_graph.comparison.cost import hardware, peak_memory, spread_out, time_potentials
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.evaluation.cost import hardware, peak_memory, spread_out, time_potentials
 from nnmd_graph.evaluation.evaluate import evaluate
 from nnmd_graph.evaluation.metrics import UNITS, check_labelled, number
 from nnmd_graph.files import replacing, write_json

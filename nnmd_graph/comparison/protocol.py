@@ -10,26 +10,17 @@ from typing import Any
 
 from ase import Atoms
 
-from nnmd_graph.data import AtomsDataset
-from nnmd_graph.devices import find_device
-from nnmd_graph.errors import did_you_mean
-from nnmd_graph.evaluation.compare import Comparison, Source, compare_potentials
-from nnmd_graph.files import read_json, write_json
-from nnmd_graph.folders import COMPARISON, MARKS, check_apart, check_output, shared
-from nnmd_graph.models import Potential
-from nnmd_graph.training.comparison_config import (
+from nnmd_graph.comparison.config import (
     SETTINGS,
     ComparisonConfig,
     parse_comparison,
     read_comparison,
     write_comparison,
 )
-from nnmd_graph.training.config_files import is_written_here
-from nnmd_graph.training.resume import fingerprint
-from nnmd_graph.workflow.building import Parts, loss_of, read_parts
-from nnmd_graph.workflow.comparison_measurements import best_run, measure, start_of
-from nnmd_graph.workflow.comparison_report import REPORTS, collect, write_reports
-from nnmd_graph.workflow.comparison_runs import (
+from nnmd_graph.comparison.measurements import best_run, measure, start_of
+from nnmd_graph.comparison.potentials import Comparison, Source, compare_potentials
+from nnmd_graph.comparison.report import REPORTS, collect, write_reports
+from nnmd_graph.comparison.runs import (
     Planned,
     check_one_split,
     check_settings,
@@ -40,6 +31,15 @@ from nnmd_graph.workflow.comparison_runs import (
     subset_files,
     write_subsets,
 )
+from nnmd_graph.data import AtomsDataset
+from nnmd_graph.devices import find_device
+from nnmd_graph.errors import did_you_mean
+from nnmd_graph.files import read_json, write_json
+from nnmd_graph.folders import COMPARISON, MARKS, check_apart, check_output, shared
+from nnmd_graph.models import Potential
+from nnmd_graph.training.config_files import is_written_here
+from nnmd_graph.training.resume import fingerprint
+from nnmd_graph.workflow.building import Parts, loss_of, read_parts
 
 DATA = "data.json"
 

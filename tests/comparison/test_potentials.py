@@ -13,10 +13,10 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import nnmd_graph as ng
-from nnmd_graph.evaluation.compare import text_table
-from nnmd_graph.evaluation.comparison_page import cost_table, error_table, nve_table
-from nnmd_graph.evaluation.comparison_plots import front, learning_sizes, pareto
-from nnmd_graph.evaluation.cost import peak_memory, time_potentials
+from nnmd_graph.comparison.cost import peak_memory, time_potentials
+from nnmd_graph.comparison.page import cost_table, error_table, nve_table
+from nnmd_graph.comparison.plots import front, learning_sizes, pareto
+from nnmd_graph.comparison.potentials import text_table
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from ase import Atoms
 
+from nnmd_graph.comparison.config import ComparisonConfig, NVEConfig
+from nnmd_graph.comparison.cost import hardware, spread_out, time_potentials
+from nnmd_graph.comparison.potentials import NUM_TIMED, reason
+from nnmd_graph.comparison.runs import Planned
 from nnmd_graph.data import AtomsDataset, read_frames
 from nnmd_graph.devices import find_device
-from nnmd_graph.evaluation.compare import NUM_TIMED, reason
-from nnmd_graph.evaluation.cost import hardware, spread_out, time_potentials
 from nnmd_graph.files import read_json, write_json
 from nnmd_graph.models import Potential
-from nnmd_graph.training.comparison_config import ComparisonConfig, NVEConfig
 from nnmd_graph.units import MEV
-from nnmd_graph.workflow.comparison_runs import Planned
 from nnmd_graph.workflow.dynamics import run_md
 
 NUM_SAMPLES = 200

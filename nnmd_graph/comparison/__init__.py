@@ -1,0 +1,1 @@
+"""Models compared under one protocol: plan, runs, measurements, report."""
