@@ -82,7 +82,7 @@ def own_image_forces(potential: Potential, graph: AtomicGraph) -> torch.Tensor:
         return torch.zeros_like(graph.pos)
     x, jacobian = model.representation.jacobian(graph)
     x = x.detach().requires_grad_()
-    energy = model.atomic_energy(x, species_ids(graph.z, model.species)).sum()
+    energy = model.energy_of_features(x, species_ids(graph.z, model.species)).sum()
     (dx,) = torch.autograd.grad(energy, x)
     by_edge = torch.einsum("exf,ef->ex", jacobian, dx[centre])
     return scatter_sum(own * by_edge, centre, len(x))

@@ -16,6 +16,7 @@ RECIPES = ("gastegger2018", "imbalzano2018", "pool")
 """Automatic sets of symmetry functions."""
 INITIALIZATIONS = ("periodic_table", "random")
 """Starts of the vectors of the elements."""
+REPULSIONS = ("none", "zbl")
 HEADS = ("charges",)
 """What models predict beside the energy."""
 READOUTS = ("shared", "element")

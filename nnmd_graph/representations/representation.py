@@ -94,8 +94,9 @@ class Representation(Part):
         """Features of a few atoms at a time, with the way back to their edges; if ``in_chunks``."""
         raise NotImplementedError(f"{type(self).__name__} computes all atoms at once")
 
-    def compile_sums(self) -> None:
-        """Compile what can be compiled for long simulations; here: nothing."""
+    def compile_sums(self: Own) -> Own:
+        """Compile what can be compiled for long simulations, and give itself; here: nothing."""
+        return self
 
     @property
     def base_scaling(self) -> tuple[Representation, Scaler] | None:

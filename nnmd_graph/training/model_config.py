@@ -30,6 +30,7 @@ from nnmd_graph.choices import (
     READOUTS,
     RECIPES,
     REPRESENTATIONS,
+    REPULSIONS,
     SMOOTH_ACTIVATIONS,
     unknown_convolution,
 )
@@ -196,6 +197,9 @@ class ModelConfig(Section):
     readout: Annotated[str, OneOf(READOUTS)] = Field(
         default="element",
         description="one net per element, or shared by all (with embedded_acsf), of bpnn",
+    )
+    repulsion: Annotated[str, OneOf(REPULSIONS)] = Field(
+        default="none", description="zbl adds the screened repulsion of close nuclei; none"
     )
     heads: list[Annotated[str, OneOf(HEADS)]] = Field(
         default=[], description="what is predicted beside the energy: charges (with dipole moments)"

@@ -16,7 +16,15 @@ from nnmd_graph.data import AtomsDataset, geometry_groups
 from nnmd_graph.data.duplicates import shared, warn_of_shared
 from nnmd_graph.data.label_checks import warn_of_contradictions
 from nnmd_graph.memory import TooLargeError
-from nnmd_graph.models import BPNN, GCNN, EnergyModel, Potential
+from nnmd_graph.models import (
+    BPNN,
+    GCNN,
+    ZBL,
+    EnergyModel,
+    EnergyTerm,
+    Potential,
+    SumModel,
+)
 from nnmd_graph.naming import naming
 from nnmd_graph.progress import track
 from nnmd_graph.representations import ACSF, EmbeddedACSF
@@ -64,7 +72,12 @@ def check_sizes(config: Config) -> None:
         return  # on anything else the data decide: functions may name their elements
 
 
-def _build_model(config: Config, species: Sequence[int]) -> EnergyModel:
+def _build_model(config: Config, species: Sequence[int]) -> EnergyTerm:
+    net = _build_net(config, species)
+    return net if config.model.repulsion == "none" else SumModel(net, ZBL(species))
+
+
+def _build_net(config: Config, species: Sequence[int]) -> EnergyModel:
     model = config.model
     if model.name == "gcnn":
         values = model.convolutions.model_dump()

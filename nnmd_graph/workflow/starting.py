@@ -78,6 +78,8 @@ def settings_of_model(potential: Potential) -> dict[str, Any]:
         "cutoff": potential.cutoff,
         "dtype": str(potential.dtype).removeprefix("torch."),
     }
+    terms = {type(term).__name__ for term in potential.model.terms}
+    found["repulsion"] = "zbl" if "ZBL" in terms else "none"
     if potential.net is None:
         return found | {"name": type(potential.model).__name__}
     spec = describe(potential.net)

@@ -12,7 +12,7 @@ import torch
 from nnmd_graph.evaluation import evaluate
 from nnmd_graph.models import Potential
 from nnmd_graph.training.config import read_config
-from nnmd_graph.workflow import train_from_config
+from nnmd_graph.workflow import describe_model, train_from_config
 from nnmd_graph.workflow.building import build_potential, read_parts
 from nnmd_graph.workflow.training import FILES
 
@@ -181,3 +181,12 @@ def test_an_element_that_is_not_trained_on_is_an_error(settings: Settings, tmp_p
 def test_a_batch_larger_than_the_set_is_an_error(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"batch_size`: expected at most the 10 structures"):
         train_from_config(settings(batch_size=50), tmp_path / "run")
+
+
+def test_repulsion_stands_beside_the_net(settings: Callable[..., Any], tmp_path: Path) -> None:
+    values = settings()
+    values["model"] = {**values.get("model", {}), "repulsion": "zbl"}
+    result = train_from_config(values, output=tmp_path / "run")
+    potential = Potential.load(tmp_path / "run")
+    assert [type(term).__name__ for term in potential.model.terms] == ["EnergyModel", "ZBL"]
+    assert result is not None and describe_model(tmp_path / "run")["model"].endswith("+ ZBL")
