@@ -37,9 +37,9 @@ MUTATIONS = {
         "sign of the stress on the autograd path",
         (
             (
-                M + "potential.py",
-                "_per_volume(gradients[1], graph)",
-                "_per_volume(-gradients[1], graph)",
+                M + "evaluators.py",
+                "per_volume(gradients[1], graph)",
+                "per_volume(-gradients[1], graph)",
             ),
         ),
         f"{PHYSICS}::TestSchNet",
@@ -74,8 +74,8 @@ MUTATIONS = {
         (
             (
                 T + "run.py",
-                "shuffle=not self.step.full_batch, generator",
-                "drop_last=True, generator",
+                "self.batch_size, shuffle=",
+                "self.batch_size, drop_last=True, shuffle=",
             ),
         ),
         "tests/training/test_epochs.py tests/training/test_trainer.py",
@@ -96,8 +96,8 @@ MUTATIONS = {
         (
             (
                 T + "run.py",
-                "self.potential if average is None else average.module",
-                "self.potential",
+                "= self.potential if average is None else average.module",
+                "= self.potential",
             ),
         ),
         "tests/training/test_trainer.py",
@@ -111,7 +111,7 @@ MUTATIONS = {
         "chunked evaluation without the force on the neighbour",
         (
             (
-                R + "pieces.py",
+                R + "chunks.py",
                 "forces.index_add_(0, neighbor, by_edge.reshape(-1, 3), alpha=-1)",
                 "pass",
             ),
@@ -180,15 +180,21 @@ MUTATIONS = {
         (
             (
                 T + "steps/lbfgs.py",
-                "every(loader):\n                out =",
-                "list(loader)[:-1] or loader:\n                out =",
+                "every(loader):\n                out = self.module(",
+                "list(loader)[:-1] or loader:\n                out = self.module(",
             ),
         ),
         "tests/training/test_epochs.py",
     ),
     18: Mutation(
         "feature scaling fitted over all elements together",
-        ((R + "scaling.py", "rows = x[species_id == s].double()", "rows = x.double()"),),
+        (
+            (
+                R + "scaler.py",
+                "return x if len(self.mean) == 1 else x[species_id == row]",
+                "return x",
+            ),
+        ),
         "tests/representations/test_scaling.py",
     ),
     19: Mutation(
