@@ -70,7 +70,7 @@ def _comparison() -> str:
         text += _row(key, ComparisonConfig.model_fields[key], shown[key])
     for key, field in NVEConfig.model_fields.items():
         text += _row(f"nve.{key}", field, getattr(NVEConfig(), key))
-    text += "\nIn `models.NAME.training` a model may have values of its own of "
+    text += "\nKeys of `models.NAME.training`, which may differ between models: "
     return text + ", ".join(f"`{key}`" for key in PER_MODEL) + ".\n\n"
 
 

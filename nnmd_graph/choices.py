@@ -18,7 +18,7 @@ INITIALIZATIONS = ("periodic_table", "random")
 """Starts of the vectors of the elements."""
 REPULSIONS = ("none", "zbl")
 HEADS = ("charges",)
-"""What models predict beside the energy."""
+"""Names of the heads of models."""
 READOUTS = ("shared", "element")
 RADIAL_BASES = ("bessel", "gaussian")
 CONVOLUTIONS = ("schnet", "cgcnn", "painn", "gat", "tensornet")
@@ -38,7 +38,7 @@ LOSS_WEIGHTS = {"energy": 100.0, "forces": 1.0, "stress": 0.0}
 SCHEDULES = ("cosine", "exponential", "plateau", "constant")
 DEFAULT_LEARNING_RATE = {"adam": 5e-3, "adamw": 5e-3, "lbfgs": 1.0}
 LOSS_ERRORS = ("square", "huber", "absolute")
-"""How the errors of a term count."""
+"""Kinds of error of a term of the loss."""
 OPTIMIZERS = tuple(DEFAULT_LEARNING_RATE)
 OPTIMIZERS_IN_WORDS = "adamw, adam or lbfgs (full batch)"
 BALANCED = "balanced"
@@ -51,7 +51,7 @@ PYG = "torch_geometric.nn."
 
 
 def unknown_convolution(name: str, known: Iterable[str]) -> str:
-    """What to say of a convolution that is not among the known ones."""
+    """Say that a convolution is not among the known ones."""
     hint = did_you_mean(name, known) or "; import the file that registers it first"
     return (
         f"`conv`: expected one of {sorted(known)} or for example '{PYG}CGConv', got {name!r}{hint}"

@@ -65,7 +65,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def is_leftover(name: str, of: Iterable[str]) -> bool:
-    """Whether a file was to take the place of one of some files when its process was killed."""
+    """Tell whether a killed process left a file that was to replace one of some files."""
     return any(
         (name.endswith(f"-{file}") and name[1 : -len(file) - 1].replace(".", "").isdigit())
         or name == f".{file}.new"  # this and the next of older versions
@@ -146,7 +146,7 @@ def read_archive(path: Path) -> tuple[bytes, bool]:
 
 
 def read_json(path: Path, keys: Iterable[str] = (), *, what: str) -> dict[str, Any] | None:
-    """What :func:`write_json` wrote with a seal, or an older version without; None for no file.
+    """Read what :func:`write_json` wrote, with a seal or (older versions) without; None: no file.
 
     Args:
         path: the file.
@@ -193,7 +193,7 @@ def checksum(values: Any) -> str:
 
 
 def _has_seal(values: Mapping[str, Any]) -> bool:
-    """Whether there is a checksum, also under a name that was damaged."""
+    """Tell whether there is a checksum, also under a name that was damaged."""
     return CHECKSUM in values or any(
         isinstance(value, str) and value.startswith(DIGEST) for value in values.values()
     )

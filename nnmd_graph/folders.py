@@ -23,7 +23,7 @@ MARKS: dict[str, tuple[str, ...]] = {
     EVALUATION: ("predictions.extxyz",),
     EXPORT: ("input.nn",),
 }
-"""What a folder holds, by what stands in it."""
+"""Kinds of folder, by the files that stand in them."""
 
 _HELD: dict[str, int] = {}
 """Folders that threads of this process hold."""
@@ -53,7 +53,7 @@ def check_output(folder: Path, kind: str) -> None:
 
 
 def work_in(folder: Path) -> dict[str, str]:
-    """What a folder holds, keys of `MARKS`, each with a file that shows it."""
+    """Kinds of a folder, keys of `MARKS`, each with a file that shows it."""
     return {
         kind: mark
         for kind, marks in MARKS.items()
@@ -128,7 +128,7 @@ def claimed(folder: Path, names: Iterable[str] = ()) -> Iterator[None]:
 
 @contextlib.contextmanager
 def holding(folder: Path, names: Iterable[str] = ()) -> Iterator[bool]:
-    """Whether a folder is ours as long as the block lasts; a killed process lets go of it."""
+    """Tell whether a folder is ours as long as the block lasts; a killed process lets go of it."""
     key, me = os.path.realpath(folder), threading.get_ident()
     if _HELD.get(key) == me:
         yield True

@@ -1,4 +1,4 @@
-"""How much memory there is, and the refusal of what would not fit, before it is made."""
+"""Free memory, and the refusal of arrays that would not fit, before they are made."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def in_words(num_bytes: float) -> str:
 
 
 class TooLargeError(ValueError):
-    """What is asked for would not fit in the memory."""
+    """A request would not fit in the memory."""
 
 
 def check_memory(

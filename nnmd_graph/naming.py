@@ -1,4 +1,4 @@
-"""What the arguments in a message are called where it is read: in Python, a config, a command.
+"""Names of arguments in a message where it is read: in Python, a config, a command.
 
 Messages are written for Python: `` `energy_key`: expected ... ``, "pass energy_key='dft'". A layer
 that is called by other means (a config file, a command line) says once what it calls the arguments
@@ -20,7 +20,7 @@ Names = Mapping[str, str] | Callable[[], Mapping[str, str]]
 """
 
 SET = "--set "
-"""How names begin of settings that an option of the command line changes: `--set key=value`."""
+"""Beginning of the names of settings that an option changes: `--set key=value`."""
 
 _LAYERS: ContextVar[tuple[Names, ...]] = ContextVar("layers", default=())
 

@@ -1,4 +1,4 @@
-"""How far a slow loop is: a bar on a terminal, a line every ten seconds in a log."""
+"""Progress of slow loops: a bar on a terminal, a line every ten seconds in a log."""
 
 from __future__ import annotations
 

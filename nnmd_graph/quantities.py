@@ -1,4 +1,4 @@
-"""What potentials predict and data sets label: one row for each quantity.
+"""Quantities that potentials predict and data sets label: one row for each.
 
 Labels, fields of graphs, terms of the loss, errors and their units, columns of logs, plots and
 properties of the calculator are derived from this table. Energy, forces and stress are there for

@@ -39,7 +39,7 @@ TripletIndex = Int[Tensor, " T"]
 """Edge numbers; two of them with one centre make a triplet."""
 
 NodeFeatures = Float[Tensor, "N F"]
-"""What a representation returns."""
+"""Features of atoms."""
 
 AtomicEnergies = Float[Tensor, " N"]
 """Energy of each atom, eV."""

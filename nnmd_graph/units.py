@@ -46,7 +46,7 @@ _ATOMIC = ("au", "a.u.", "atomic", "atomic units")
 
 @dataclass(frozen=True)
 class LabelUnits:
-    """What one unit of a file is inside the package.
+    """Size of one unit of a file in the units of the package.
 
     Attributes:
         length: Å.

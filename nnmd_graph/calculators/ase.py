@@ -300,7 +300,7 @@ def _in_short(report: ExtrapolationReport) -> str:
 
 
 def _checked_extrapolation(potential: Potential | Committee, wanted: str, limit: int | None) -> str:
-    """What to do about extrapolation; nothing where it cannot be known and need not be."""
+    """Check what to do about extrapolation; nothing where it is unknown and need not be known."""
     if wanted not in EXTRAPOLATION:
         raise ValueError(
             f"`extrapolation`: expected one of {list(EXTRAPOLATION)}, got {wanted!r}; "

@@ -249,7 +249,7 @@ def find_weights(folder: Path, species: tuple[int, ...]) -> dict[int, Path]:
 
 
 def _epochs(folder: Path, pattern: str) -> set[str]:
-    """What stands for the epoch, six digits, in the names of files."""
+    """Read the epoch, six digits, in the names of files."""
     before, after = pattern.split("*")
     words = (path.name[len(before) : -len(after)] for path in folder.glob(pattern))
     return {word for word in words if word.isdigit()}

@@ -69,7 +69,7 @@ class Lines:
                 ]
 
     def error(self, number: int, expected: str, got: str, advice: str = "correct it") -> ValueError:
-        """What is wrong, with the line (0 for the file as a whole)."""
+        """Name the mistake and its line (0 for the file as a whole)."""
         return ValueError(
             f"`folder`: {self.where(number)}: expected {expected}, got {got}; {advice}"
         )

@@ -43,7 +43,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Settings:
-    """What `input.nn` says, in the units of the file.
+    """Contents of `input.nn`, in the units of the file.
 
     Attributes:
         file: The file.
@@ -88,7 +88,7 @@ def read_settings(file: Path) -> Settings:
 
 
 class _Reader(Lines):
-    """What the keywords say, in the order in which a mistake in one is best told."""
+    """Read the keywords, in the order in which a mistake in one is best told."""
 
     def settings(self) -> Settings:
         self.check_supported()

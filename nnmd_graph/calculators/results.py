@@ -1,4 +1,4 @@
-"""What a calculator hands to ASE: plain arrays, checked, with nothing that ASE does not know."""
+"""Results for ASE: plain arrays, checked, with nothing that ASE does not know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: tables and results on the standard output, the rest on the error one."""
+"""Output of the commands: tables and results on the standard output, the rest on the error one."""
 
 from __future__ import annotations
 

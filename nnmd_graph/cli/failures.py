@@ -1,4 +1,4 @@
-"""What went wrong, in one line; of what nobody foresaw, the name of a file with the rest."""
+"""Errors in one line; of an error that nobody foresaw, the name of a file with the rest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ADVICE = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EMFILE: "raise the limit (`ulimit -n`)",
 }
-"""What to do about errors of the operating system."""
+"""Advice for errors of the operating system."""
 
 NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "unable to allocate")
 """Words of PyTorch and NumPy for memory that does not suffice, in lower case."""
@@ -75,7 +75,7 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _is_raised_here(error: BaseException) -> bool:
-    """Whether a `raise` of this package made the error."""
+    """Tell whether a `raise` of this package made the error."""
     *_, (frame, instruction) = [(None, -1), *_frames(error.__traceback__)]
     if frame is None or isinstance(error, (AssertionError, NotImplementedError)):
         return False

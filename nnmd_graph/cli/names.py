@@ -1,4 +1,4 @@
-"""What a command calls the arguments of functions: its options, or keys of its config."""
+"""Names of the arguments of functions on the command line: options, or keys of a config."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ PER_MODEL = (
     "gradient_clip",
     "compile",
 )
-"""Keys of `training` that a model may have values of its own of."""
+"""Keys of `training` that may differ between models."""
 
 SETTINGS = "comparison.yaml"
 """Where the folder of a comparison holds its settings."""

@@ -1,4 +1,4 @@
-"""What a potential costs: time per atom, memory, and the machine that both were measured on."""
+"""Cost of a potential: time per atom, memory, and the machine that both were measured on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured when the trainings of a comparison are done: time per atom, energy drift."""
+"""Measurements after the trainings of a comparison: time per atom, energy drift."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measured_file(folder: Path, model: str) -> Path:
 
 
 def measured(folder: Path, model: str) -> Measured:
-    """What was measured of a model; empty where nothing was.
+    """Read the measurements of a model; empty where there are none.
 
     Raises:
         ValueError: the file is damaged or someone else's.

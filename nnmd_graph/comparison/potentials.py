@@ -221,7 +221,7 @@ def _labelled(dataset: AtomsDataset, n: int) -> Atoms:
 
 
 def count_parameters(potential: Potential) -> int:
-    """How many numbers are trained."""
+    """Count the numbers that are trained."""
     return sum(p.numel() for p in potential.parameters() if p.requires_grad)
 
 
@@ -275,7 +275,7 @@ def _table_columns(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def has_numbers(row: Row) -> bool:
-    """Whether there is any error measure in a row."""
+    """Tell whether there is any error measure in a row."""
     return any(row.get(key) is not None for key in ERRORS)
 
 

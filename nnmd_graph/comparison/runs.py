@@ -33,12 +33,12 @@ from nnmd_graph.workflow.training import train_from_config
 LABELS = tuple(key for key in LABEL_KEYS if key != "weight_key")
 RESULT = "result.json"
 KEYS = ("error", "model", "seed", "num_train", "settings", "peak_memory_mb", "hardware")
-"""What every result has."""
+"""Entries of every result."""
 MEASURED = (
     *("metrics", "num_parameters", "epochs"),
     *("best_epoch", "best_loss", "training_seconds"),
 )
-"""What the result of a training that did not fail has besides."""
+"""Further entries of the result of a training that did not fail."""
 Result = dict[str, Any]
 
 MAY_DIFFER = (
@@ -70,7 +70,7 @@ class Planned:
 
     @property
     def name(self) -> str:
-        """What to call it: "painn, seed 0, 950 structures"."""
+        """Name of the run: "painn, seed 0, 950 structures"."""
         return f"{self.model}, seed {self.seed}, {self.num_train} structures"
 
     @property
@@ -92,7 +92,7 @@ class Planned:
 
     @property
     def result(self) -> Result | None:
-        """What it left when it was finished, or failed; None before."""
+        """Result of the run when it was finished, or failed; None before."""
         values = read_json(self.folder / RESULT, KEYS, what="the result of a training")
         if values is not None and values["error"] is None:
             values = read_json(self.folder / RESULT, (*KEYS, *MEASURED), what="errors and costs")
@@ -251,7 +251,7 @@ def check_settings(planned: list[Planned]) -> None:
 
 
 def is_done(run: Planned) -> bool:
-    """Whether there is nothing left to do: finished, or failed with the settings of now."""
+    """Tell whether there is nothing left to do: finished, or failed with the settings of now."""
     result = run.result
     if result is None:
         return False
@@ -322,7 +322,7 @@ def _errors(metrics: Metrics) -> dict[str, Any]:
 
 
 def _settings(run: Planned) -> dict[str, Any]:
-    """What a failure is remembered for; a device with more memory deserves another try."""
+    """Settings that a failure is remembered with; a device with more memory deserves a retry."""
     values = run.config.model_dump(mode="json", exclude={"data"})
     for name in ("precompute", "checkpoint_seconds", "loggers"):
         values["training"].pop(name)

@@ -229,7 +229,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         return isolated_atoms(self.frames, self.cutoff)
 
     def name(self, i: int) -> str:
-        """What to call a frame in messages: where it came from, or its number."""
+        """Name a frame in messages: its origin, or its number."""
         return self.sources[i] or f"frame {i}"
 
     def __len__(self) -> int:
@@ -237,7 +237,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         return len(self.frames)
 
     def __repr__(self) -> str:
-        """What is in it, on one line."""
+        """Sum up the contents on one line."""
         elements = " ".join(chemical_symbols[z] for z in self.species)
         labels = ", ".join(f"{label} {self.has(label)}" for label in self.label_names)
         return (

@@ -114,7 +114,7 @@ def positions_of(index: Any, length: int) -> NDArray[np.int64]:
 
 
 def check_sources(sources: Sequence[str] | None, num_frames: int) -> list[str]:
-    """What to call each frame in messages.
+    """Names of the frames in messages.
 
     Raises:
         ValueError: not one for each frame.

@@ -65,7 +65,7 @@ def outliers(deviation: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def energy_deviations(dataset: LabelledFrames) -> tuple[list[int], NDArray[np.float64]]:
-    r"""How far each energy per atom is off what the composition explains.
+    r"""Deviation of each energy per atom from what the composition explains.
 
     E0 are fitted by least absolute deviations, which one bad frame does not move:
 

@@ -1,4 +1,4 @@
-"""What the checks of a data set ask of it."""
+"""Interface of a data set for the checks of its labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LabelledFrames(Protocol):
 
     @property
     def labels(self) -> Sequence[Labels]:
-        """What each of them is labelled with."""
+        """The labels of each of them."""
 
     @property
     def isolated(self) -> NDArray[np.bool_]:
@@ -45,4 +45,4 @@ class LabelledFrames(Protocol):
         """Count the frames that have a label."""
 
     def name(self, i: int) -> str:
-        """What to call a frame in messages."""
+        """Name a frame in messages."""

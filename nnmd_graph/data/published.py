@@ -1,4 +1,4 @@
-"""What the published data sets have in common."""
+"""Common base of the published data sets."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _opened_url(request: urllib.request.Request) -> Any:
 
 
 def matches(path: Path, checksum: str) -> bool:
-    """Whether a file has a checksum, see `RawFile`."""
+    """Tell whether a file has a checksum, see `RawFile`."""
     kind, _, digits = checksum.partition(":")
     if kind == "git":
         digest = hashlib.sha1(usedforsecurity=False)

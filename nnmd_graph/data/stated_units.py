@@ -35,7 +35,7 @@ _WORDS = {
     "forces_unit": ("force",),
     "stress_unit": ("stresse", "stress"),
 }
-"""What a unit may be called after, without the s of a plural."""
+"""Words after which a unit may be named, without the s of a plural."""
 
 _OURS = {"length_unit": "angstrom", "energy_unit": "eV", "forces_unit": "eV/angstrom",
          "stress_unit": "eV/angstrom^3"}  # fmt: skip
@@ -186,7 +186,7 @@ def _is_known(argument: str, unit: str) -> bool:
 
 
 def _names_foreign_units(text: str) -> bool:
-    """Whether a word of a text is a unit, or a system of units, other than eV and Å."""
+    """Tell whether a word of a text is a unit, or a system of units, other than eV and Å."""
     for word in re.split(r"[^\w/^.*³-]+", text.lower()):
         kinds = [argument for argument in FACTORS if word and _is_known(argument, word)]
         if word in _SYSTEMS or kinds and not any(_is_ours(kind, word) for kind in kinds):

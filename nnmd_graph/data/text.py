@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[-+]?\d*\.(?P<decimals>\d*)(?:[eEdD][-+](?P<exponent>\d+)
 
 
 class ReadError(ValueError):
-    """What is wrong with the content of a file, in words for its owner."""
+    """Describe what is wrong with the content of a file."""
 
 
 def _latin_1(error: UnicodeError) -> tuple[str, int]:

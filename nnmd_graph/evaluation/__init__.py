@@ -1,4 +1,4 @@
-"""How good is a potential: errors against labels, plots, a report."""
+"""Accuracy of a potential: errors against labels, plots, a report."""
 
 from nnmd_graph.evaluation.evaluate import evaluate, predict
 from nnmd_graph.evaluation.metrics import Metrics

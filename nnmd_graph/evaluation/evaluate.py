@@ -183,14 +183,14 @@ def _check_finite(output: Any, batch: Any, name: Callable[[int], str]) -> None:
 
 
 def _name(dataset: Any, numbers: Sequence[int], index: int) -> str:
-    """What a structure of a batch is called."""
+    """Name a structure of a batch."""
     number = numbers[index]
     source = dataset.sources[number] if isinstance(dataset, AtomsDataset) else None
     return f"structure {number}" + (f" ({source})" if source else "")
 
 
 def _uncertainties(predicted: dict[str, Array], num_atoms: Array) -> dict[str, Array]:
-    """What committees say beside their means, the energy per atom."""
+    """Uncertainties of a committee, that of the energy per atom."""
     if "energy_uncertainty" not in predicted:
         return {}
     return {

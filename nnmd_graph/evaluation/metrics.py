@@ -132,7 +132,7 @@ class Metrics(dict[str, Any]):
         return "\n".join(lines)
 
     def extrapolation(self) -> str:
-        """How much lies outside the range of the training set, in one line."""
+        """Sum up in one line how much lies outside the range of the training set."""
         if "num_extrapolations" not in self:
             return "extrapolation: unknown, the model does not know the range of its training set"
         if not self["num_extrapolations"]:
@@ -144,7 +144,7 @@ class Metrics(dict[str, Any]):
         )
 
     def uncertainty(self) -> str:
-        """How far the members of a committee disagree, in one line; nothing for one potential."""
+        """Sum up in one line how far the members of a committee disagree."""
         if "energy_uncertainty" not in self:
             return ""
         parts = [f"energy {number(self['energy_uncertainty'])} meV/atom"]

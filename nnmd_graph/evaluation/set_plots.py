@@ -1,4 +1,4 @@
-"""What a set of symmetry functions looks like: shapes, values over a data set, a table.
+"""Pictures of a set of symmetry functions: shapes, values over a data set, a table.
 
 Shapes are values of the set itself, on atoms with one neighbour or two, so they hold for every
 type of function, cutoff function and inner cutoff. Figures are made without pyplot.

@@ -1,4 +1,4 @@
-"""What is derived from pos, cell and edge_cell_shift: edge vectors, volume, strain."""
+"""Geometry derived from pos, cell and edge_cell_shift: edge vectors, volume, strain."""
 
 import copy
 

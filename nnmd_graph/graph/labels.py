@@ -23,7 +23,7 @@ MAX_ASYMMETRY = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What a structure is labelled with; None where there is no label. Checked when made.
+    """Labels of a structure; None where there is none. Checked when made.
 
     Attributes:
         energy: total energy, eV.
@@ -71,7 +71,7 @@ class Labels:
 
     @property
     def num_atoms_without_force(self) -> int:
-        """How many atoms lack a force, where others of the structure have one."""
+        """Number of atoms without a force, where others of the structure have one."""
         return 0 if self.has_force is None else int(np.count_nonzero(~self.has_force))
 
     def check_num_atoms(self, num_atoms: int) -> None:
@@ -98,7 +98,7 @@ def key_names(key: Key) -> tuple[str, ...]:
 
 
 def is_virial_name(name: str) -> bool:
-    """Whether a name speaks of a virial in eV, not of a stress."""
+    """Tell whether a name speaks of a virial in eV, not of a stress."""
     return "virial" in name.lower() and "stress" not in name.lower()
 
 

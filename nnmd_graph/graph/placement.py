@@ -125,7 +125,7 @@ def _images(rel: Floats, inverse: Floats, periodic: Bools, r_c: float) -> tuple[
 
 
 def _shortened(rel: Floats, h: Floats, closed: Bools, r_c: float) -> tuple[Floats, float]:
-    """What to take off each atom so that empty space gets short, and the size of what is left."""
+    """Shift of each atom that shortens empty space, and the size of the rest."""
     gap = max(_GAP, 2.0 * r_c)
     off = np.zeros_like(rel)
     size = np.abs(h[closed]).sum(0)

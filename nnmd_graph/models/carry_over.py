@@ -1,4 +1,4 @@
-"""What one model knows, written into another one of the same kind with more elements.
+"""Weights of one model, written into another one of the same kind with more elements.
 
 Elements that both have keep their energies exactly; a new one starts as the known element that is
 nearest in the periodic table. Each class takes over its own weights (``carry_over``).

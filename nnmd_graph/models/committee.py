@@ -15,7 +15,7 @@ from nnmd_graph.models.potential import Potential
 
 
 class CommitteePrediction(Prediction, total=False):
-    """What a committee returns: means, and the spread of its members."""
+    """Output of a committee: means, and the spread of its members."""
 
     energy_uncertainty: Tensor
     forces_uncertainty: Tensor
@@ -93,7 +93,7 @@ class Committee(nn.Module):
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What all members predict beside energy, forces and stress."""
+        """Names of what all members predict beside energy, forces and stress."""
         every = [set(potential.quantities) for potential in self.members]
         return tuple(n for n in self.members[0].quantities if n in set.intersection(*every))
 

@@ -34,7 +34,7 @@ Fields = dict[str, Tensor]
 
 
 def why_not_compilable(potential: Potential) -> str | None:
-    """What keeps a model from being compiled as a whole; None if nothing does."""
+    """Reason why a model cannot be compiled as a whole; None if it can."""
     model = potential.model
     if not isinstance(model, EnergyModel):
         return f"the energy term {type(model).__name__}"

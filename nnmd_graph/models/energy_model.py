@@ -106,7 +106,7 @@ class EnergyModel(EnergyTerm):
 
     @property
     def fixed(self) -> Representation:
-        """What computes the features x that ``energy_of_features`` takes.
+        """The module that computes the features x of ``energy_of_features``.
 
         It is the representation, or the part of it that is not trained (its ``fixed``); the other
         part, ``mix(x)``, belongs to the net then.
@@ -145,7 +145,7 @@ class EnergyModel(EnergyTerm):
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What the heads predict."""
+        """Names of the quantities that the heads predict."""
         return tuple(name for head in self._heads for name in head.quantities)
 
     @property
@@ -153,7 +153,7 @@ class EnergyModel(EnergyTerm):
         return list(self.heads)  # type: ignore[arg-type]  # of modules, to mypy
 
     def outputs(self, graph: AtomicGraph) -> dict[str, Tensor]:
-        """What the heads predict, by name."""
+        """Quantities that the heads predict, by name."""
         if not len(self.heads):
             return {}
         species_id = species_of(graph, self.species)
@@ -191,7 +191,7 @@ class EnergyModel(EnergyTerm):
         return self.fixed.isolated_features(each, dtype)
 
     def _scaled(self, x: Tensor, species_id: Tensor) -> Tensor:
-        """What the readout takes: scaled features, beside them the vectors that it asks for."""
+        """Input of the readout: scaled features, beside them the vectors that it asks for."""
         x = self._features(x, species_id)
         if not self.head.embedding_dim:
             return x

@@ -38,7 +38,7 @@ EnergyOfFeatures = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Prediction(TypedDict, total=False):
-    """What a potential returns: energy [B] and atomic_energy [N] eV, forces, stress."""
+    """Output of a potential: energy [B] and atomic_energy [N] eV, forces, stress."""
 
     energy: Tensor
     atomic_energy: Tensor
@@ -48,7 +48,7 @@ class Prediction(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for beside the energy.
+    """Quantities that are asked for beside the energy.
 
     Attributes:
         forces: Whether forces are.
@@ -62,7 +62,7 @@ class Wanted:
 
     @property
     def derivatives(self) -> bool:
-        """Whether any derivative is."""
+        """Whether any derivative is asked for."""
         return self.forces or self.stress
 
 

@@ -59,7 +59,7 @@ class Extrapolation:
 
     @property
     def excess(self) -> float:
-        """How far outside in units of the range: above positive, below negative.
+        """Distance from the range in units of it: above positive, below negative.
 
         Infinite for a function that was the same at all training atoms.
         """
@@ -145,7 +145,7 @@ class ExtrapolationReport(Sequence[Extrapolation]):
 
     @property
     def excess(self) -> NDArray[np.float64]:
-        """How far outside in units of the range, [M]; above positive, below negative."""
+        """Distance from the range in units of it, [M]; above positive, below negative."""
         return _excess(self.value, self.minimum, self.maximum)
 
     @property
@@ -180,7 +180,7 @@ class ExtrapolationReport(Sequence[Extrapolation]):
         return "".join(f"{one.text()}\n" for one in self)
 
     def summary(self) -> str:
-        """How many, in one sentence."""
+        """Count the extrapolations in one sentence."""
         unknown = f"; no training atom was of {', '.join(self.unknown)}" if self.unknown else ""
         if not len(self):
             return f"no extrapolation{unknown}"

@@ -134,7 +134,7 @@ class PlainTerm(EnergyTerm):
         self.module = module
 
     def atomic_energy(self, graph: AtomicGraph) -> Float[Tensor, " N"]:
-        """What the module gives, [N], eV."""
+        """Atomic energies of the module, [N], eV."""
         return self.module(graph)
 
     def hyper_parameters(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class FirstLayer:
 
 @dataclass(frozen=True)
 class Moved:
-    """What carrying a scaling over does to a linear map W of the scaled features of one element.
+    """Change of a linear map W of the scaled features of one element with their scaling.
 
     W x'_old = (W T) x'_new[columns] + W c
 
@@ -51,7 +51,7 @@ class Moved:
     constant: Tensor
 
     def stays(self, num_features: int) -> bool:
-        """Whether a map of so many features is the same as before."""
+        """Tell whether a map of so many features is the same as before."""
         size = len(self.constant)
         return size == num_features and self.columns == list(range(size))
 
@@ -65,5 +65,5 @@ class Moved:
 
 
 def is_trained(*modules: nn.Module) -> bool:
-    """Whether weights may be changed: none of them is frozen."""
+    """Tell whether weights may be changed: none of them is frozen."""
     return all(p.requires_grad for module in modules for p in module.parameters())

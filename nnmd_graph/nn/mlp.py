@@ -243,7 +243,7 @@ def check_net(num_nets: int, in_channels: int, hidden_channels: Sequence[int]) -
 
 
 def _is_width(value: Any) -> bool:
-    """Whether it is a positive integer, Python's or numpy's."""
+    """Tell whether it is a positive integer, Python's or numpy's."""
     return not isinstance(value, Sequence) and int(value) == value and value > 0
 
 

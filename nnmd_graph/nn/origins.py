@@ -34,5 +34,5 @@ class Origins:
         return tuple(z for z in self.new if z not in self.old)
 
     def is_known(self, s: int) -> bool:
-        """Whether the old model has element number ``s`` of the new one."""
+        """Tell whether the old model has element number ``s`` of the new one."""
         return self.new[s] in self.old

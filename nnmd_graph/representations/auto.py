@@ -173,7 +173,7 @@ BYTES_OF_A_FUNCTION = 2000
 
 
 def _numbers(recipe: str, given: Mapping[str, Any]) -> tuple[int, int]:
-    """How many radial and angular functions a recipe gives, from its arguments alone."""
+    """Count the radial and angular functions of a recipe, from its arguments alone."""
     radial, angular = given["num_radial"], given["num_angular"]
     shells = [angular] if isinstance(angular, int) else list(angular)
     each = 2 * len(given["zeta"])
@@ -283,10 +283,10 @@ def _whole(name: str, value: Any) -> int:
 
 
 def bytes_of_model(num_species: int, num_features: int) -> float:
-    """What a model with a net per element needs for the functions and their scaling, at least."""
+    """Least memory of a model with a net per element, for functions and their scaling, bytes."""
     return BYTES_OF_A_FUNCTION * num_features + bytes_of_scaling(num_species, num_features)
 
 
 def bytes_of_scaling(num_species: int, num_features: int) -> float:
-    """What the scaling of all features by all needs in training, for each of some elements."""
+    """Memory of the scaling of all features by all in training, for some elements, bytes."""
     return 4 * COPIES * num_species * num_features**2

@@ -34,7 +34,7 @@ MAX_DEGREE = 20
 
 
 def has_moments(key: AngularKey) -> bool:
-    """Whether A is a finite Legendre series of moderate degree."""
+    """Tell whether A is a finite Legendre series of moderate degree."""
     if key.kind != "power":
         return False
     zeta = key.parameters[0]

@@ -155,7 +155,7 @@ class Gradient:
 
 
 def _sum(one: Tensor | None, other: Tensor) -> Tensor:
-    """Sum of two derivatives by harmonics, of which one may go on to a higher degree."""
+    """Add two gradients with respect to spherical harmonics; their degrees may differ."""
     if one is None:
         return other
     if len(one) < len(other):

@@ -23,7 +23,7 @@ MAX_EDGES = 5_000
 
 
 def can_precompute(representation: nn.Module) -> TypeGuard[FixedRepresentation]:
-    """Whether features are fixed: nothing to train, and derivatives by edge vector are offered."""
+    """Tell whether features are fixed: nothing to train, and derivatives by edge vector."""
     trainable = any(p.requires_grad for p in representation.parameters())
     return isinstance(representation, FixedRepresentation) and not trainable
 

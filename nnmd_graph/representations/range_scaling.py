@@ -95,7 +95,7 @@ class RangeScaler(Scaler):
 
     @property
     def width(self) -> Tensor:
-        """What a feature is divided by, [S, F]: its range, sigma, or one where that is zero."""
+        """Divisor of each feature, [S, F]: its range, sigma, or one where that is zero."""
         if self.kind in ("none", "center"):
             return torch.ones_like(self.mean)
         width = self.sigma if self.kind == "sigma" else self.maximum - self.minimum

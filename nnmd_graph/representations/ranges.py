@@ -18,7 +18,7 @@ from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.scatter import take
 
 EPS = 1000 * sys.float_info.epsilon
-"""What a value may lie outside before it counts, as in n2p2 (``Element.cpp``)."""
+"""Absolute tolerance before a value counts as extrapolating, that of n2p2 (``Element.cpp``)."""
 
 ROUNDING = {torch.float64: 1e-12, torch.float32: 3e-5}
 """The same as a part of a feature's largest value, by the precision of atoms within 20 Å: sums over
@@ -39,13 +39,13 @@ Watcher = Callable[[Tensor, Tensor, Tensor | None], None]
 
 
 def default_rounding(dtype: torch.dtype) -> float:
-    """What rounding makes of a feature, as a part of it, where the atoms are not known."""
+    """Relative rounding error of a feature where the atoms are not known."""
     return ROUNDING.get(dtype, 10 * torch.finfo(dtype).eps)
 
 
 @torch.no_grad()
 def rounding(graph: AtomicGraph) -> Float[Tensor, " N"]:
-    """What rounding makes of the features of each atom, as a part of them, [N].
+    """Relative rounding error of the features of each atom, [N].
 
     Positions and cells that have no digits beyond float32 were rounded to it at some time, in
     whatever type they are now. Then a distance is wrong by the last digit of the coordinates, which
@@ -113,7 +113,7 @@ class FeatureRanges(nn.Module):
 
     @property
     def fitted(self) -> bool:
-        """Whether any element has ranges."""
+        """Tell whether any element has ranges."""
         return bool(self.known.any())
 
     @torch.no_grad()
@@ -200,7 +200,7 @@ class FeatureRanges(nn.Module):
         species_id: Int[Tensor, " N"],
         part: Float[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "N F"]:
-        """How far each value lies outside: above positive, below negative, inside 0, [N, F].
+        """Distance of each value from its range: above positive, below negative, inside 0, [N, F].
 
         Features may be the first F' only, [N, F'], where the others are known to be zero; ``part``
         is the :func:`rounding` of the graph, None for that of x.

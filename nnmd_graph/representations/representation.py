@@ -1,4 +1,4 @@
-"""What a representation is: graph -> x, and what more it can tell about its features."""
+"""Contract of representations: graph -> x, and what more they can tell about their features."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Representation(Part):
         return [None if before is None else list(range(before))] * len(origins.new)
 
     def difference(self, old: Representation, origins: Origins) -> str | None:
-        """What keeps this from holding the weights of another one, beside their arguments."""
+        """Reason, beside different arguments, why this cannot hold the weights of another one."""
         return None
 
     def merged_features(self, known: Sequence[int], num_rows: int) -> list[Tensor] | None:

@@ -1,4 +1,4 @@
-"""What a scaling of features is: x -> x', fitted to a training set, carried over to new data."""
+"""Contract of feature scalings: x -> x', fitted to a training set, carried over to new data."""
 
 from __future__ import annotations
 

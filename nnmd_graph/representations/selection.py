@@ -38,7 +38,7 @@ MIN_RANGE = 1e-4
 """Functions of a smaller range say little; the example of n2p2's ``nnp-prune range``."""
 
 RARE = 0.1
-"""So much of its range the values of a function at the middle 90 % of atoms should span."""
+"""Fraction of its range that a function must span over the middle 90 % of atoms."""
 
 ROUNDING = 1e-10
 """Variance, of a total of 1, below which what is left of a function is rounding."""

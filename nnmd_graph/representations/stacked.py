@@ -23,7 +23,7 @@ from nnmd_graph.representations.scaling import FeatureScaler
 from nnmd_graph.representations.trial import check_representation
 
 MAX_ATOMS = 50_000
-"""As many atoms show how features spread."""
+"""Number of atoms used to fit the scaling."""
 
 
 class StackedConvolutions(GraphConvolutions):
@@ -150,7 +150,7 @@ class StackedConvolutions(GraphConvolutions):
                 self.scaler.carry_row(old.scaler, o, s, places).write(before, after)
 
     def difference(self, old: Representation, origins: Origins) -> str | None:
-        """What keeps the representation below from holding the weights of the other one."""
+        """Reason why the representation below cannot hold the weights of the other one."""
         if not isinstance(old, StackedConvolutions):
             return None
         return self.below.difference(old.below, origins)

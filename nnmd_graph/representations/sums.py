@@ -60,7 +60,7 @@ class RadialSum:
 
 @dataclass(frozen=True)
 class PairSum:
-    """What wide and narrow sums over pairs of neighbours share.
+    """Common base of wide and narrow sums over pairs of neighbours.
 
     Args:
         pair: Keys of the tables of the first and the second neighbour, in ascending order.
@@ -81,12 +81,12 @@ class PairSum:
 
     @property
     def like(self) -> bool:
-        """Whether both neighbours come from one table, so that each pair occurs twice in it."""
+        """Tell whether both neighbours come from one table, which holds each pair twice."""
         return self.pair[0] == self.pair[1]
 
     @property
     def compilable(self) -> bool:
-        """Whether elementwise work can be compiled: not where formulas are the user's own."""
+        """Tell whether elementwise work can be compiled: not where formulas are the user's own."""
         own = [key.formula for key in self.radial.keys] + [k.formula for k in self.angular.keys]
         return not any(own)
 

@@ -83,7 +83,7 @@ class SymmetryFunction:
     order: ClassVar[int] = 1
     """Number of neighbours in a term: 1 radial, 2 angular."""
     narrow: ClassVar[bool] = False
-    """Whether a term depends on the distance of the two neighbours as well."""
+    """Tell whether a term depends on the distance of the two neighbours as well."""
 
     def __init_subclass__(cls) -> None:
         """Make the class known to :func:`from_dict` by its name, unless that begins with "_".

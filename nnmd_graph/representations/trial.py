@@ -24,7 +24,7 @@ SCAN = np.linspace(0.55, 1.1, 23)
 """Distances of the fourth atom, in cutoffs, between which the features must not jump."""
 
 TOLERANCES = {torch.float64: (1e-6, 1e-5), torch.float32: (1e-5, 1e-3)}
-"""How far from the cutoff, in cutoffs, and what is rounding there."""
+"""Distance from the cutoff, in cutoffs, and the rounding error there."""
 
 
 def check_representation(
@@ -77,7 +77,7 @@ class _Trial:
         self.step, self.tolerance = TOLERANCES[dtype]
 
     def possible(self) -> bool:
-        """Whether features come out at all, in this dtype."""
+        """Tell whether features come out at all, in this dtype."""
         try:
             self.module = copy.deepcopy(self.given).to("cpu", self.dtype).eval()
             graph = self.graph(0.7)

@@ -32,7 +32,7 @@ __all__ = ["STRUCTURES", "AseDerivativeTests", "Case", "PhysicsTests", "few_stru
 
 
 class PhysicsTests(SymmetryTests, DerivativeTests, BatchTests):
-    """What must hold for every energy model, over structures of every periodicity.
+    """Tests that every energy model must pass, over structures of every periodicity.
 
     Translation, rotation and reflection, permutation, wrapped and unwrapped atoms, supercells,
     other cell vectors; forces, stress and gradients of a force loss against finite differences;

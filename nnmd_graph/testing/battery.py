@@ -1,4 +1,4 @@
-"""What all physics tests share: cases (a potential and a structure) and how they are made."""
+"""Common base of the physics tests: cases (a potential and a structure) and how they are made."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Case:
 
     @property
     def has_volume(self) -> bool:
-        """Whether there is a stress."""
+        """Tell whether there is a stress."""
         return bool(self.atoms.cell.volume > 0)
 
     def graph(self, atoms: ase.Atoms | None = None, cutoff: float | None = None) -> AtomicGraph:
@@ -51,7 +51,7 @@ class Case:
 
     @cached_property
     def out(self) -> Predicted:
-        """What the potential gives for the structure itself, computed once."""
+        """Prediction for the structure itself, computed once."""
         out = self.predict(self.atoms)
         for value in out.values():
             value.setflags(write=False)

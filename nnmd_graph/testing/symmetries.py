@@ -1,4 +1,4 @@
-"""What leaves the energy as it is, and turns forces and stress along."""
+"""Symmetries: transformations that keep the energy and turn forces and stress along."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What accompanies a training run: callbacks, the log, the progress bar."""
+"""Companions of a training run: callbacks, the log, the progress bar."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _call(callback: Callback, method: str, call: Callable[[], bool | None]) -> b
 
 
 class CSVLog:
-    """log.csv, one row an epoch; errors in meV/atom, meV/Å and meV/Å^3.
+    """log.csv, one row per epoch; errors in meV/atom, meV/Å and meV/Å^3.
 
     Args:
         path: File to write; its folder is made.

@@ -34,7 +34,7 @@ MAY_CHANGE = (
     "transfer.from",  # its weights are compared
     *(f"training.{n}" for n, f in TrainingConfig.model_fields.items() if FREE in f.metadata),
 )
-"""Settings that a run may go on with other values of."""
+"""Settings that may change when a run is resumed."""
 
 FREE_FORM = (
     "options",
@@ -202,7 +202,7 @@ def _starts_from_file(section: Section) -> bool:
 
 
 def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
-    """What is different, by dotted key: {"model.cutoff": (5.0, 6.0)}."""
+    """Find the differences, by dotted key: {"model.cutoff": (5.0, 6.0)}."""
     before, after = (dict(_flat(config.model_dump(mode="json"))) for config in (old, new))
     keys = [*before, *(key for key in after if key not in before)]
     pairs = {key: (before.get(key), after.get(key)) for key in keys}

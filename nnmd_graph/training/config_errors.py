@@ -1,4 +1,4 @@
-"""What a wrong config file is told: the key, what was expected, what came, what was meant."""
+"""Messages about wrong config files: key, expected value, given value, probable meaning."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def _located(
 
 
 def unknown_key(name: str, section: str, owner: type[BaseModel], model: type[BaseModel]) -> str:
-    """What to say of a key that a section of the settings lacks."""
+    """Say that a section of the settings has no such key."""
     names = list(owner.model_fields)
     hint = did_you_mean(name, names)
     if not hint:

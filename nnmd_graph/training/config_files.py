@@ -64,7 +64,7 @@ def write_settings(
 
 
 def is_written_here(path: Path) -> bool:
-    """Whether settings were written by this package, and not by a user or an older version."""
+    """Tell whether settings were written by this package, and not by a user or an older version."""
     with path.open("rb") as file:
         return file.readline().startswith(HEAD.encode())
 

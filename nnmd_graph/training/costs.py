@@ -1,4 +1,4 @@
-"""What a training will take, told before any of it is paid."""
+"""Cost of a training, checked before any of it is paid."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ Part = Annotated[int | float, BeforeValidator(_not_bool), Field(ge=0)]
 
 
 class SplitConfig(Section):
-    """How the training files are divided."""
+    """Division of the training files into parts."""
 
     train: Part = Field(
         default=DEFAULT_SPLIT[0],
@@ -152,6 +152,6 @@ class DataConfig(Section):
         return {key: getattr(self, key) for key in LABEL_KEYS}
 
     def reading(self) -> dict[str, Any]:
-        """How files are read, as arguments of `AtomsDataset.read`."""
+        """Settings of the reading, as arguments of `AtomsDataset.read`."""
         names = (*LABEL_KEYS, *LABEL_UNITS, "quantities", "format", "index")
         return {key: getattr(self, key) for key in names}

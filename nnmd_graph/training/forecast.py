@@ -1,4 +1,4 @@
-"""What a training is about to do, said before it begins: how much of what, memory and time."""
+"""Plan of a training, printed before it begins: sizes, memory and time."""
 
 from __future__ import annotations
 

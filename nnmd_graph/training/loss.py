@@ -71,7 +71,7 @@ class LossTerm:
             )
 
     def rho(self, error: Tensor) -> Tensor:
-        """What each error counts."""
+        """Contribution of each error."""
         if self.error == "square":
             return error.square()
         size = error.abs()
@@ -163,12 +163,12 @@ class Loss:
         return {"loss": self.weights} | ({"loss_errors": kinds} if kinds else {})
 
     def wants(self, term: str) -> bool:
-        """Whether a term has a weight."""
+        """Tell whether a term has a weight."""
         return self.weights.get(term, 0.0) > 0.0
 
     @property
     def grows(self) -> bool:
-        """Whether the weight of the energy grows in training."""
+        """Tell whether the weight of the energy grows in training."""
         return self.energy_start < self.weights.get("energy", 0.0)
 
     def energy_weight(self, decay: float) -> float:
@@ -251,7 +251,7 @@ class Loss:
     def of_step(
         self, out: Prediction, graph: AtomicGraph, energy: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What a step descends, with w_E = ``energy``, and the loss of the batch.
+        """The function that a step descends, with w_E = ``energy``, and the loss of the batch.
 
         The batch is one of the training set that :meth:`for_training` has seen. One with little
         weight counts little: sums are divided by the number of its labels times the mean weight in
@@ -279,7 +279,7 @@ class EnergyForcesLoss(Loss):
     Errors of 1 meV/atom and of 10 meV/Å, which a good potential has together, weigh the same with
     the default weights.
 
-    Training begins with the energy weighing as the forces, and w_E times the learning rate stays
+    Training starts with the energy weighted like the forces, and w_E times the learning rate stays
     the same until w_E is reached:
 
         w_E(t) = min(w_E, energy_start lr(0) / lr(t))

@@ -73,7 +73,7 @@ class Section(BaseModel):
 
 
 class RepresentationConfig(Section):
-    """What the net sees of the neighbours of an atom."""
+    """Features of the neighbours of an atom, the input of the net."""
 
     name: Annotated[str, OneOf(REPRESENTATIONS)] = Field(
         default="acsf",

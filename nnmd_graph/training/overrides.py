@@ -82,7 +82,7 @@ def _section(kind: Any) -> type[BaseModel] | None:
 
 
 def _values_of_mapping(kind: Any) -> Any:
-    """What a mapping holds, where a setting may be one; else None."""
+    """Kind of the values of a mapping, where a setting may be one; else None."""
     for one in (kind, *get_args(kind)):
         if getattr(one, "__origin__", None) is dict:
             return get_args(one)[1]

@@ -89,7 +89,7 @@ def _energy_spread(train: AtomsDataset, energies: Mapping[int, float]) -> float:
 def should_precompute(
     potential: Potential, graphs: Iterable[AtomicGraph], wanted: bool | None
 ) -> bool:
-    """Whether features are to be computed once: they are fixed and fit in half of the memory."""
+    """Tell whether to compute features once: they are fixed and fit in half of the memory."""
     representation = None if potential.net is None else potential.net.fixed
     if wanted is False or representation is None or not can_precompute(representation):
         if wanted:
@@ -194,10 +194,10 @@ def _features(
 
 
 def choose_batch_size(train: AtomsDataset) -> int:
-    """Structures a step: about 200 atoms, at most 32 structures, at least 150 steps an epoch.
+    """Structures per step: about 200 atoms, at most 32 structures, at least 150 steps per epoch.
 
     More steps do more for the accuracy than smooth gradients; a set of few structures gives at
-    least ten steps an epoch.
+    least ten steps per epoch.
     """
     atoms = sum(map(len, train.frames)) / len(train)
     enough_steps = max(len(train) // 150, min(4, len(train) // 10))

@@ -28,7 +28,7 @@ APART = ("loss", "init", "batch_size", "compile")
 """Settings that are compared by what they come to; a compiled step does what the plain one does."""
 
 PARTS = ("settings", "precomputed", "potential", "optimizer", "schedule", "average", "progress")
-"""What a checkpoint holds."""
+"""Contents of a checkpoint."""
 
 
 def settings_of(

@@ -281,7 +281,7 @@ class Run:
         self._save_best()
 
     def _state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Contents of a checkpoint."""
         return {
             "settings": self._kept,
             "precomputed": self.precomputed,

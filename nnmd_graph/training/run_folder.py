@@ -17,10 +17,10 @@ LAST = Path("checkpoints") / "last.pt"
 BEST = Path("checkpoints") / "best.pt"
 MODEL, LOG = Path("model.pt"), Path("log.csv")
 RESULTS = ("metrics.json", "report.html", "parity.png", "errors.png", "learning_curves.png")
-"""What is written when a training is done."""
+"""Files that are written when a training is done."""
 
 FILES = (str(LAST), str(BEST), str(MODEL), str(LOG), *RESULTS, "config.yaml")
-"""What a run writes into its folder."""
+"""Files that a run writes into its folder."""
 
 
 class RunFolder:

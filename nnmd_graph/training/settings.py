@@ -164,7 +164,7 @@ class TransferSettings(Section):
     )
 
 
-# A field of this name cannot be written down in a class: it is a word of Python.
+# `from` is a Python keyword, so the field is created with `create_model`.
 _FIELDS: dict[str, Any] = {
     "from": (
         Path | None,

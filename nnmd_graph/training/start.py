@@ -1,4 +1,4 @@
-"""How good the start of a fine-tuning is on the new data, beside E0 alone."""
+"""Errors of the start of a fine-tuning on the new data, beside those of E0 alone."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class StartErrors:
 
     @property
     def is_worse(self) -> bool:
-        """Whether the potential says less than E0 alone do."""
+        """Tell whether the potential says less than E0 alone do."""
         return bool(self._name) and not self.size <= self.baseline[self._name]
 
     @property
     def is_useless(self) -> bool:
-        """Whether the potential says so much that is wrong that E0 alone are far better."""
+        """Tell whether the potential says so much that is wrong that E0 alone are far better."""
         return bool(self._name) and not self.size <= USELESS * self.baseline[self._name]
 
     @property

@@ -1,4 +1,4 @@
-"""What every pass over a data set is checked for, and the one of validation."""
+"""Checks of every pass over a data set, and the pass of validation."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Trainer(TrainingSettings):
                 an earlier run: that stays as it is until the first epoch of this one is done.
 
         Returns:
-            One row an epoch, the columns of log.csv.
+            One row per epoch, the columns of log.csv.
 
         Raises:
             ValueError: If the data do not fit the potential or the checkpoint, the checkpoint is

@@ -219,7 +219,7 @@ def _are_parts(value: Any) -> bool:
 
 
 def _by_element(value: Any, species: Sequence[int]) -> bool:
-    """Whether a setting has a list for each element."""
+    """Tell whether a setting has a list for each element."""
     nested = isinstance(value, list) and any(isinstance(part, list) for part in value)
     return nested and len(value) == len(species)
 

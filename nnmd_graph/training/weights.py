@@ -1,4 +1,4 @@
-"""What structures and elements count for in training, for sets that are not balanced."""
+"""Weights of structures and elements in training, for sets that are not balanced."""
 
 from __future__ import annotations
 

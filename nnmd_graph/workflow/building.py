@@ -40,7 +40,7 @@ MAX_COMPARED = 5_000_000
 NAMES = ("train", "val", "test")
 
 Parts = dict[str, AtomsDataset]
-"""Training, validation and test set under "train", "val" and "test"; parts that are empty lack."""
+"""Training, validation and test set under "train", "val" and "test"; empty parts are left out."""
 
 
 def build_potential(config: Config, species: Sequence[int]) -> Potential:

@@ -274,7 +274,7 @@ def _frame_writer(files: dict[str, Path], stack: ExitStack) -> Callable[[Atoms],
 
 
 def md_files(output: str | os.PathLike[str]) -> dict[str, Path]:
-    """What a simulation writes, by kind.
+    """Files that a simulation writes, by kind.
 
     Args:
         output: name of the trajectory.
@@ -318,7 +318,7 @@ def _files(output: str | os.PathLike[str] | None, overwrite: bool) -> dict[str, 
 
 
 def _is_simulation(energies: Path) -> bool:
-    """Whether the table of a simulation is there, which is written before anything else."""
+    """Tell whether the table of a simulation is there, which is written before anything else."""
     if not energies.is_file():
         return False
     with energies.open("rb") as file:

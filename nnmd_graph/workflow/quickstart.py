@@ -28,7 +28,7 @@ STEPS, TIMESTEP = 500, 2.0
 
 @dataclass(frozen=True)
 class QuickstartResult:
-    """What the quickstart made.
+    """Results of the quickstart.
 
     Attributes:
         folder: everything is in here.

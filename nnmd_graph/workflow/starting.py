@@ -73,7 +73,7 @@ def with_model_of(config: Config, init: Potential | None) -> Config:
 
 
 def settings_of_model(potential: Potential) -> dict[str, Any]:
-    """What a model says about itself, by dotted key of the section `model`."""
+    """Settings of a model, by dotted key of the section `model`."""
     found: dict[str, Any] = {
         "cutoff": potential.cutoff,
         "dtype": str(potential.dtype).removeprefix("torch."),

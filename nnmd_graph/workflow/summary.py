@@ -1,4 +1,4 @@
-"""What is in a model file or a data file, as a table of words."""
+"""Contents of a model file or a data file, as a table of words."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MAX_STRUCTURES = 5000
 """Graphs are made of so many structures, evenly spaced, when there are more."""
 
 USUAL_NEIGHBORS = 50
-"""How many neighbours the environments have that published potentials see, about; with the
-radius between `SMALLEST` and `LARGEST`."""
+"""Typical number of neighbours in published potentials, whose radius is between `SMALLEST` and
+`LARGEST`."""
 
 SMALLEST, LARGEST = 4.0, 6.5
 """Å."""

@@ -71,13 +71,13 @@ NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run gave.
+    """Results of a training run.
 
     Attributes:
         folder: model.pt, config.yaml, log.csv, metrics.json, report.html, plots, checkpoints/.
         potential: with the weights of the best epoch.
         metrics: errors of the parts of the data, under "train", "val" and "test".
-        history: one row an epoch, the columns of log.csv.
+        history: one row per epoch, the columns of log.csv.
         facts: sizes, time and the like, for people.
     """
 
@@ -176,7 +176,7 @@ def _finished(
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds (part of) a training run."""
+    """Tell whether a folder holds (part of) a training run."""
     return any((folder / name).exists() for name in MARKS_OF_A_RUN)
 
 
@@ -220,7 +220,7 @@ def _check_folder(folder: Path, config: Config, resume: bool, overwrite: bool) -
 
 
 def _is_foreign(folder: Path) -> bool:
-    """Whether config.yaml or model.pt are there, but nothing by which a run would be known."""
+    """Tell whether config.yaml or model.pt are there, but nothing by which a run would be known."""
     if any((folder / name).exists() for name in MARKS[RUN]):
         return False
     config = folder / CONFIG

@@ -42,7 +42,7 @@ class _Step(NamedTuple):
 
 
 def is_trajectory(text: str) -> bool:
-    """Whether the beginning of an XYZ file has a comment such as "i = 3, time = 1.5, E = -96.1"."""
+    """Tell whether an XYZ file begins with a comment such as "i = 3, time = 1.5, E = -96.1"."""
     lines = text.lstrip("\ufeff").splitlines()
     return len(lines) > 1 and _COMMENT.match(lines[1]) is not None
 

@@ -107,7 +107,7 @@ def _read(file: Path, selection: slice, format: str) -> Iterator[SourcedFrame]:
 
 
 def _told(cause: Exception, format: str) -> str:
-    """What went wrong, in our words; texts of ASE's errors only where they speak of the file."""
+    """Describe an error in our words; ASE's text only where it speaks of the file."""
     if isinstance(cause, ReadError):
         return str(cause)
     kind = type(cause).__name__
@@ -180,7 +180,7 @@ def _format(file: Path, format: str | None) -> str:
 
 
 def _beginning(file: Path) -> str:
-    """How a file begins; refuses one that is known and holds no structures."""
+    """Read the beginning of a file; refuse one that is known and holds no structures."""
     if file.is_dir():
         return ""
     try:

@@ -13,7 +13,7 @@ from nnmd_graph.nn.conv.schnet import ShiftedSoftplus
 from nnmd_graph.nn.scatter import scatter_sum, take
 
 NEIGHBORS = 10.0
-"""Neighbours of an atom, counted with the envelope: their messages come out about of size one."""
+"""Typical envelope-weighted number of neighbours; normalises the message sum to order one."""
 
 
 class CGCNNConv(nn.Module):

@@ -77,5 +77,5 @@ class EnvelopedConv(nn.Module):
 
 
 def _attends(conv: MessagePassing) -> bool:
-    """Whether it normalises over the neighbours: GATConv, GATv2Conv, TransformerConv."""
+    """Tell whether it normalises over the neighbours: GATConv, GATv2Conv, TransformerConv."""
     return "alpha" in conv.inspector.get_param_dict("message") or hasattr(conv, "_alpha")

@@ -1,4 +1,4 @@
-"""How weights are changed in an epoch: along the gradient, compiled, by L-BFGS, one's own way."""
+"""Steps that change the weights: along the gradient, compiled, by L-BFGS, one's own way."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""How weights are changed in an epoch: the contract of every optimiser."""
+"""Contract of every optimiser: how weights are changed in an epoch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Gradients = Callable[[AtomicGraph, float | None], Tensor]
 
 
 class Step(ABC):
-    """How weights are changed in an epoch.
+    """Changes the weights by an epoch.
 
     A step of one's own gives :meth:`epoch`, and ``Trainer(optimizer=MyStep)`` takes the class, or
     an object where it has arguments; these are plain values that it keeps under their names. What
