@@ -136,7 +136,7 @@ MUTATIONS = {
                 "0.5 * (sums - rho.square().sum(-1, keepdim=True) * at_zero)",
                 "0.5 * sums",
             ),
-            (R + "moments.py", "keepdim=True) if self.like else None", "keepdim=True) * 0.0"),
+            (R + "moments.py", "keepdim=True) if self.same_table else None", "keepdim=True) * 0.0"),
         ),
         "tests/representations/test_moments.py",
     ),

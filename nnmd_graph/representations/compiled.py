@@ -31,9 +31,9 @@ def narrow_factors(radial: RadialFactors, angular: AngularFactors) -> NarrowFact
 
     def factors(squares: Tensor, cos: Tensor, sides: Tensor) -> tuple[Tensor, ...]:
         dist = torch.sqrt(squares)
-        rho, steep = radial(dist)
+        rho, rho_slope = radial(dist)
         angle, slope = angular(cos)
-        return dist, rho, steep, sides * rho, torch.stack(angle), *slope
+        return dist, rho, rho_slope, sides * rho, torch.stack(angle), *slope
 
     return factors
 
@@ -54,27 +54,27 @@ def gaussian_factors(radial: RadialFactors, angular: AngularFactors) -> Gaussian
         dist = torch.sqrt(squares)
         value, slope = radial.fc.value_and_slope(dist, radial.cutoff)
         # Where f_c is zero so are the products that this is multiplied with.
-        steep = slope / (dist * torch.clamp(value, min=torch.finfo(value.dtype).tiny))
+        envelope_slope = slope / (dist * torch.clamp(value, min=torch.finfo(value.dtype).tiny))
         envelopes = envelopes * value
         total = sides + squares
         products = torch.stack([torch.exp(eta * total) * envelopes for eta in minus_eta])
         angle, steepness = angular(cos)
-        return products, steep, torch.stack(angle), *steepness
+        return products, envelope_slope, torch.stack(angle), *steepness
 
     return factors
 
 
-def wide_factors(angular: AngularFactors, like: bool) -> WideFactors:
+def wide_factors(angular: AngularFactors, same_table: bool) -> WideFactors:
     """All A, then all dA/dcos, of all pairs [C, n, n']; without j = k for pairs of one table."""
 
     def factors(cos: Tensor) -> tuple[Tensor, ...]:
         angle, slope = angular(cos)
         parts = (*angle, *slope)
         # Left out here: subtracting their sum afterwards would cost digits.
-        if like and torch.is_grad_enabled():
+        if same_table and torch.is_grad_enabled():
             apart = 1.0 - torch.eye(cos.shape[1], dtype=cos.dtype, device=cos.device)
             return tuple(part * apart for part in parts)
-        if like:
+        if same_table:
             for part in parts:
                 part.diagonal(dim1=1, dim2=2).zero_()
         return parts
@@ -98,9 +98,9 @@ def compiled_gaussian(radial: RadialFactors, angular: AngularFactors) -> Gaussia
 
 
 @lru_cache(maxsize=512)
-def compiled_wide(angular: AngularFactors, like: bool) -> WideFactors:
+def compiled_wide(angular: AngularFactors, same_table: bool) -> WideFactors:
     """:func:`wide_factors`, compiled."""
-    return _compiled(wide_factors(angular, like))
+    return _compiled(wide_factors(angular, same_table))
 
 
 def _compiled(

@@ -95,9 +95,9 @@ class AngularFactors:
         values = [powers[lam](zeta) for zeta, lam in shapes]
         return values, [powers[lam](zeta - 1.0) for zeta, lam in shapes]
 
-    def scales(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def scales(self, template: Tensor) -> tuple[Tensor, Tensor]:
         """The factors of values and derivatives, [A] each."""
-        return _scales(self.keys, like.dtype, like.device)
+        return _scales(self.keys, template.dtype, template.device)
 
     def at_zero(self) -> list[float]:
         """A(cos theta = 1) of each power: a neighbour paired with itself."""

@@ -54,19 +54,19 @@ class MomentSum(PairSum):
         one, other = tables[self.pair[0]], tables[self.pair[1]]
         (rho, harmonics), (rho_k, harmonics_k) = self._of(one), self._of(other)
         moments = torch.bmm(rho, harmonics.permute(1, 2, 0))  # [C, B, (L + 1)^2]
-        moments_k = moments if self.like else torch.bmm(rho_k, harmonics_k.permute(1, 2, 0))
+        moments_k = moments if self.same_table else torch.bmm(rho_k, harmonics_k.permute(1, 2, 0))
         series = _series(self.angular.keys, self.degree).to(rho)  # [(L + 1)^2, A]
         sums = (moments * moments_k) @ series  # [C, B, A]
         at_zero = rho.new_tensor(self.angular.at_zero())
-        if self.like:
+        if self.same_table:
             sums = 0.5 * (sums - rho.square().sum(-1, keepdim=True) * at_zero)
 
         def pullback(w: Tensor, gradients: Gradients) -> None:
             w = self._spread(w)
             by_product = w @ series.T
-            own = (w * at_zero).sum(-1, keepdim=True) if self.like else None
+            own = (w * at_zero).sum(-1, keepdim=True) if self.same_table else None
             gradients[self.pair[0]].add(**self._back(one, by_product * moments_k, own))
-            if not self.like:
+            if not self.same_table:
                 gradients[self.pair[1]].add(**self._back(other, by_product * moments, None))
 
         return self._chosen(sums), pullback
@@ -83,9 +83,9 @@ class MomentSum(PairSum):
         if own is not None:
             by_rho = by_rho - own * rho
         by_harmonics = torch.bmm(by_moment.mT, rho)  # [C, (L + 1)^2, n]
-        steep = table.radial(self.radial)[1]
+        rho_slope = table.radial(self.radial)[1]
         return {
-            "dist": (by_rho * steep).sum(1),
+            "dist": (by_rho * rho_slope).sum(1),
             "harmonics": by_harmonics.transpose(0, 1),
         }
 
@@ -128,7 +128,7 @@ class WideFamily:
         """Time when powers up to ``limit`` go by moments."""
         num_b = len(self.whole.radial.keys)
         powers = [key.parameters[0] for key in self.whole.angular.keys]
-        num_rows = n if self.whole.like else n + n_k
+        num_rows = n if self.whole.same_table else n + n_k
         by_moments = num_rows * (limit + 1.0) ** 2 * (HARMONIC + HARMONIC_OF_RADIAL * num_b)
         num_pairs = sum(zeta > limit for zeta in powers) * n * n_k
         over_pairs = num_pairs * (PAIR + PAIR_OF_RADIAL * num_b)

@@ -20,10 +20,10 @@ from nnmd_graph.representations.sums import (
     OverPairs,
     Side,
     SidePull,
-    below,
     contract,
-    dense,
-    picker,
+    gather_at,
+    matrix_of,
+    places_below,
 )
 
 
@@ -35,14 +35,16 @@ class NarrowSum(OverPairs):
     """
 
     def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
-        _, squares, live = self._live(one, other)
-        shape, at, picked = squares.shape, live.flatten(), picker(live)
-        cos = picked(torch.bmm(one.unit.mT, other.unit))
+        _, squares, near = self._near_pairs(one, other)
+        shape, at, gathered = squares.shape, near.flatten(), gather_at(near)
+        cos = gathered(torch.bmm(one.unit.mT, other.unit))
         each = zip(one.rho.unbind(1), other.rho.unbind(1), strict=True)
-        sides = torch.stack([picked(x.unsqueeze(2) * y.unsqueeze(1)) for x, y in each])  # [B, C, T]
+        sides = torch.stack(
+            [gathered(x.unsqueeze(2) * y.unsqueeze(1)) for x, y in each]
+        )  # [B, C, T]
         make = compiled_narrow if self._compiled_now() else narrow_factors
         factors = make(self.radial, self.angular)
-        dist, rho_jk, steep_jk, product, angle, *slope = factors(picked(squares), cos, sides)
+        dist, rho_jk, slope_jk, product, angle, *slope = factors(gathered(squares), cos, sides)
         product = product.transpose(0, 1)  # [C, B, T]
         scale, slope_scale = self.angular.scales(cos)
         sums = torch.bmm(product, angle.permute(1, 2, 0)) * scale  # [C, B, A]
@@ -50,13 +52,15 @@ class NarrowSum(OverPairs):
         def pull(w: Tensor) -> list[dict[str, Tensor]]:
             by_product = torch.bmm(w * scale, angle.transpose(0, 1)).unbind(1)  # B of [C, T]
             by_angle = torch.bmm((w * slope_scale).mT, product).unbind(1)  # A of [C, T]
-            by_cos = dense(contract(by_angle, slope), at, shape)
+            by_cos = matrix_of(contract(by_angle, slope), at, shape)
             by_jk = [x * y for x, y in zip(by_product, sides, strict=True)]
-            by_square = dense(contract(by_jk, steep_jk.unbind()) / dist, at, shape)
-            by_sides = [dense(x * y, at, shape) for x, y in zip(by_product, rho_jk, strict=True)]
-            turned = [matrix.mT for matrix in by_sides]
+            by_square = matrix_of(contract(by_jk, slope_jk.unbind()) / dist, at, shape)
+            by_sides = [
+                matrix_of(x * y, at, shape) for x, y in zip(by_product, rho_jk, strict=True)
+            ]
+            transposed = [matrix.mT for matrix in by_sides]
             return [
-                self._pull_side(one, other, by_cos.mT, by_square.mT, turned),
+                self._pull_side(one, other, by_cos.mT, by_square.mT, transposed),
                 self._pull_side(other, one, by_cos, by_square, by_sides),
             ]
 
@@ -75,19 +79,19 @@ class NarrowSum(OverPairs):
             for b, matrix in enumerate(by_sides)
         ]
         return {
-            "dist": contract(by_rho, own.steep.unbind(1)),
+            "dist": contract(by_rho, own.rho_slope.unbind(1)),
             "unit": torch.bmm(other.unit, by_cos),
             "vec": own.vec * by_square.sum(1, keepdim=True) - torch.bmm(other.vec, by_square),
         }
 
-    def _live(self, one: Side, other: Side) -> tuple[Tensor, Tensor, Tensor]:
+    def _near_pairs(self, one: Side, other: Side) -> tuple[Tensor, Tensor, Tensor]:
         """r_ij^2 + r_ik^2 and r_jk^2, [C, n, n'], and the places of the pairs that count, [C, T].
 
         Both are very large where a pair does not count.
         """
         sides = self._sides(one, other)
         squares = torch.baddbmm(sides, one.vec.mT, other.vec, alpha=-2.0)
-        return sides, squares, below(squares, self.radial.cutoff**2)
+        return sides, squares, places_below(squares, self.radial.cutoff**2)
 
     def _sides(self, one: Side, other: Side) -> Tensor:
         """r_ij^2 + r_ik^2, [C, n, n']."""
@@ -95,7 +99,7 @@ class NarrowSum(OverPairs):
         own = torch.where(one.dist < rc, one.dist * one.dist, far)
         others = torch.where(other.dist < rc, other.dist * other.dist, far)
         squares = own.unsqueeze(2) + others.unsqueeze(1)
-        if not self.like:
+        if not self.same_table:
             return squares
         n = squares.shape[1]
         return squares + squares.new_full((n, n), far).tril()
@@ -115,18 +119,18 @@ class GaussianSum(NarrowSum):
             (RadialKey("gaussian", (0.0, 0.0)),), self.radial.cutoff, self.radial.fc
         )
         value, slope = table.radial(only)
-        steep = slope / torch.where(value > 0.0, value, 1.0)
-        return Side(table.vec, table.unit, table.dist, value, steep)
+        envelope_slope = slope / torch.where(value > 0.0, value, 1.0)
+        return Side(table.vec, table.unit, table.dist, value, envelope_slope)
 
     def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
-        sides, squares, live = self._live(one, other)
-        shape, at, picked = squares.shape, live.flatten(), picker(live)
-        cos = picked(torch.bmm(one.unit.mT, other.unit))
-        envelopes = picked(one.rho.mT * other.rho)
+        sides, squares, near = self._near_pairs(one, other)
+        shape, at, gathered = squares.shape, near.flatten(), gather_at(near)
+        cos = gathered(torch.bmm(one.unit.mT, other.unit))
+        envelopes = gathered(one.rho.mT * other.rho)
         make = compiled_gaussian if self._compiled_now() else gaussian_factors
         factors = make(self.radial, self.angular)
-        parts = factors(picked(squares), cos, picked(sides), envelopes)
-        products, steep, angle, *slope = parts
+        parts = factors(gathered(squares), cos, gathered(sides), envelopes)
+        products, envelope_slope, angle, *slope = parts
         products = products.transpose(0, 1)  # [C, B, T]
         scale, slope_scale = self.angular.scales(cos)
         sums = torch.bmm(products, angle.permute(1, 2, 0)) * scale  # [C, B, A]
@@ -135,17 +139,19 @@ class GaussianSum(NarrowSum):
         def pull(w: Tensor) -> list[dict[str, Tensor]]:
             by_product = torch.bmm(w * scale, angle.transpose(0, 1))  # [C, B, T]
             by_angle = torch.bmm((w * slope_scale).mT, products).unbind(1)  # A of [C, T]
-            by_cos = dense(contract(by_angle, slope), at, shape)
+            by_cos = matrix_of(contract(by_angle, slope), at, shape)
             q = (by_product * products).unbind(1)
             by_envelope, by_exponent = q[0], -2.0 * etas[0] * q[0]
             for eta, term in zip(etas[1:], q[1:], strict=True):
                 by_envelope = by_envelope + term
                 by_exponent = torch.add(by_exponent, term, alpha=-2.0 * eta)
-            by_square = torch.addcmul(by_exponent, by_envelope, steep)
-            matrices = [dense(part, at, shape) for part in (by_square, by_exponent, by_envelope)]
-            turned = [matrix.mT for matrix in matrices]
+            by_square = torch.addcmul(by_exponent, by_envelope, envelope_slope)
+            matrices = [
+                matrix_of(part, at, shape) for part in (by_square, by_exponent, by_envelope)
+            ]
+            transposed = [matrix.mT for matrix in matrices]
             return [
-                self._pull_gaussian(one, other, by_cos.mT, *turned),
+                self._pull_gaussian(one, other, by_cos.mT, *transposed),
                 self._pull_gaussian(other, one, by_cos, *matrices),
             ]
 
@@ -161,9 +167,9 @@ class GaussianSum(NarrowSum):
         by_envelope: Tensor,
     ) -> dict[str, Tensor]:
         """Derivatives for the neighbour that the columns of the matrices stand for."""
-        along = by_square.sum(1, keepdim=True) + by_exponent.sum(1, keepdim=True)
+        by_length = by_square.sum(1, keepdim=True) + by_exponent.sum(1, keepdim=True)
         return {
-            "dist": by_envelope.sum(1) * own.steep.squeeze(1),
+            "dist": by_envelope.sum(1) * own.rho_slope.squeeze(1),
             "unit": torch.bmm(other.unit, by_cos),
-            "vec": own.vec * along - torch.bmm(other.vec, by_square),
+            "vec": own.vec * by_length - torch.bmm(other.vec, by_square),
         }

@@ -3,6 +3,20 @@
 A sum gives the values of its functions and a pullback: from w = dE/dvalue it adds dE/d edge_vec.
 Both are plain formulas, so no graph of operations is recorded for forces; where second derivatives
 are wanted, autograd records the pullback itself.
+
+For C centres, n neighbours j and n' neighbours k of each, B radial and A angular functions:
+
+| symbol | variable | shape |
+|---|---|---|
+| r_ij, r_ij / |r_ij| | ``dist``, ``unit`` | [C, n], [C, 3, n] |
+| rho_b(r_ij), d rho_b / d r | ``rho``, ``rho_slope`` | [C, B, n] |
+| cos theta_jik | ``cos`` | [C, n, n'] |
+| A_a(cos theta), dA_a / d cos | ``angle``, ``slope`` | [C, n, n'] for each a |
+| sum_k A_a rho_b(r_ik) | ``angle_rho`` | [C, B, A, n] |
+| r_jk^2 | ``squares`` | [C, n, n'] |
+| pairs with r_jk < r_c | ``near``, numbers of T of them | [C, T] |
+| w = dE/dG_ba | ``w`` | [C, B, A] |
+| dE/d cos, dE/d r_jk^2, dE/d rho | ``by_cos``, ``by_square``, ``by_rho`` | as these |
 """
 
 from __future__ import annotations
@@ -80,7 +94,7 @@ class PairSum:
     compiled: bool = False
 
     @property
-    def like(self) -> bool:
+    def same_table(self) -> bool:
         """Tell whether both neighbours come from one table, which holds each pair twice."""
         return self.pair[0] == self.pair[1]
 
@@ -128,7 +142,7 @@ class Side(NamedTuple):
     unit: Tensor
     dist: Tensor
     rho: Tensor
-    steep: Tensor
+    rho_slope: Tensor
 
 
 class OverPairs(PairSum):
@@ -172,31 +186,33 @@ class WideSum(OverPairs):
 
     def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
         make = compiled_wide if self._compiled_now() else wide_factors
-        parts = make(self.angular, self.like)(torch.bmm(one.unit.mT, other.unit))  # [C, n, n']
+        parts = make(self.angular, self.same_table)(
+            torch.bmm(one.unit.mT, other.unit)
+        )  # [C, n, n']
         angle, slope = parts[: len(self.angular.keys)], parts[len(self.angular.keys) :]
         scale, slope_scale = self.angular.scales(one.dist)
-        turned = torch.stack([torch.bmm(other.rho, a.mT) for a in angle], 2)  # [C, B, A, n]
-        sums = (turned * one.rho.unsqueeze(2)).sum(-1) * scale
-        if self.like:
+        angle_rho = torch.stack([torch.bmm(other.rho, a.mT) for a in angle], 2)  # [C, B, A, n]
+        sums = (angle_rho * one.rho.unsqueeze(2)).sum(-1) * scale
+        if self.same_table:
             sums = 0.5 * sums
         else:
-            turned_k = torch.stack([torch.bmm(one.rho, a) for a in angle], 2)
+            angle_rho_k = torch.stack([torch.bmm(one.rho, a) for a in angle], 2)
 
         def pull(w: Tensor) -> list[dict[str, Tensor]]:
             weighted = (w * slope_scale).unsqueeze(-1) * one.rho.unsqueeze(2)  # [C, B, A, n]
             by_angle = [torch.bmm(part.mT, other.rho) for part in weighted.unbind(2)]
             by_cos = contract(by_angle, slope)
             w = (w * scale).unsqueeze(-1)  # [C, B, A, 1]
-            by_rho = (w * turned).sum(2)
+            by_rho = (w * angle_rho).sum(2)
             by_one = {
-                "dist": (by_rho * one.steep).sum(1),
+                "dist": (by_rho * one.rho_slope).sum(1),
                 "unit": torch.bmm(other.unit, by_cos.mT),
             }
-            if self.like:  # both sides are in there already
+            if self.same_table:  # both sides are in there already
                 return [by_one]
-            by_rho = (w * turned_k).sum(2)
+            by_rho = (w * angle_rho_k).sum(2)
             by_other = {
-                "dist": (by_rho * other.steep).sum(1),
+                "dist": (by_rho * other.rho_slope).sum(1),
                 "unit": torch.bmm(one.unit, by_cos),
             }
             return [by_one, by_other]
@@ -204,7 +220,7 @@ class WideSum(OverPairs):
         return sums, pull
 
 
-def below(squares: Tensor, limit: float) -> Tensor:
+def places_below(squares: Tensor, limit: float) -> Tensor:
     """Places of numbers below a limit, [C, T], in rows of equal length.
 
     Rows are filled with the place of a number that is not below.
@@ -232,13 +248,13 @@ def below(squares: Tensor, limit: float) -> Tensor:
     return torch.where(place < count.unsqueeze(1), rows, outside)
 
 
-def picker(live: Tensor) -> Callable[[Tensor], Tensor]:
+def gather_at(near: Tensor) -> Callable[[Tensor], Tensor]:
     """A function that picks the numbers of places [C, T] out of a matrix of pairs."""
-    at = live.flatten()
-    return lambda matrix: matrix.flatten().index_select(0, at).view(live.shape)
+    at = near.flatten()
+    return lambda matrix: matrix.flatten().index_select(0, at).view(near.shape)
 
 
-def dense(values: Tensor, at: Tensor, shape: torch.Size) -> Tensor:
+def matrix_of(values: Tensor, at: Tensor, shape: torch.Size) -> Tensor:
     """Values at places of a matrix of pairs that is zero elsewhere; filling adds zeros."""
     return values.new_zeros(shape.numel()).scatter_(0, at, values.flatten()).view(shape)
 
