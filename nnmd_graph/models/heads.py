@@ -19,7 +19,7 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
 from nnmd_graph.models.readout import Carry, ElementReadout
 from nnmd_graph.nn.first_layer import FirstLayer
-from nnmd_graph.nn.part import Part
+from nnmd_graph.nn.part import Part, arguments_of
 from nnmd_graph.nn.scatter import scatter_sum, take
 
 Own = TypeVar("Own", bound="Head")
@@ -62,8 +62,8 @@ class Head(Part):
         """Each of the quantities, by name: [N, ...] of atoms, [B, ...] of structures."""
 
     def hyper_parameters(self) -> dict[str, Any]:
-        """Plain values that rebuild this head."""
-        return self.readout.hyper_parameters()
+        """Plain values that rebuild this head, see :func:`nnmd_graph.nn.part.arguments_of`."""
+        return arguments_of(self, self.readout.hyper_parameters())
 
     def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
         """See :meth:`nnmd_graph.models.readout.Readout.first_layers`."""

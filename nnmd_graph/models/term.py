@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.neighbors import check_cutoff
 from nnmd_graph.models.evaluators import Autograd, Evaluator
-from nnmd_graph.nn.part import Part
+from nnmd_graph.nn.part import Part, arguments_of
 from nnmd_graph.nn.species import species_tuple
 
 Own = TypeVar("Own", bound="EnergyTerm")
@@ -102,12 +102,24 @@ class EnergyTerm(Part):
         """Compile what can be compiled for long simulations; here: nothing."""
 
     def hyper_parameters(self) -> dict[str, Any]:
-        """Plain values, or parts, that rebuild this term without its weights."""
-        return {"species": list(self.species), "cutoff": self.cutoff}
+        """Plain values, or parts, that rebuild this term without its weights.
+
+        Here: elements and cutoff, as far as the class takes them.
+
+        Raises:
+            ValueError: If the class takes other arguments, too, and does not say them.
+        """
+        return arguments_of(self, {"species": list(self.species), "cutoff": self.cutoff})
 
     def extended(self: Own, species: tuple[int, ...]) -> Own:
         """A new term of this kind that knows these elements, to carry the weights over to."""
-        values = self.hyper_parameters() | {"species": list(species)}
+        values = self.hyper_parameters()
+        if "species" not in values:
+            raise ValueError(
+                f"`species`: expected a term that can be made for other elements, got "
+                f"{type(self).__name__}; give its __init__ an argument `species`"
+            )
+        values = values | {"species": list(species)}
         return type(self).from_hyper_parameters(values).to(self.device, self.dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
@@ -57,6 +58,30 @@ class Part(nn.Module, ABC):
             ValueError: If weights depend on the elements in another way.
         """
         copy_rows(old, self, index)
+
+
+def arguments_of(module: Part, known: dict[str, Any]) -> dict[str, Any]:
+    """Those of some arguments that the class of a module takes.
+
+    Args:
+        module: Of a class that does not say its own arguments.
+        known: Names and values.
+
+    Raises:
+        ValueError: If the class takes others, whose values nobody knows.
+    """
+    taken = inspect.signature(type(module)).parameters
+    kinds = {name: parameter.kind for name, parameter in taken.items()}
+    rest = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    others = [name for name, kind in kinds.items() if name not in known and kind not in rest]
+    if others:
+        raise ValueError(
+            f"`model`: expected parts that files can hold, got {type(module).__name__}, whose "
+            f"argument {others[0]!r} is not told; give the class a method hyper_parameters() with "
+            "all arguments that make it again"
+        )
+    takes_all = inspect.Parameter.VAR_KEYWORD in kinds.values()
+    return {name: value for name, value in known.items() if takes_all or name in taken}
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from torch_geometric.data import Batch
 import nnmd_graph as ng
 from nnmd_graph.graph import AtomicGraph, edge_vectors
 from nnmd_graph.models.checkpoint import MODULES, register
+from nnmd_graph.models.extension import extend_species
 from nnmd_graph.nn.scatter import scatter_sum
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -33,7 +34,7 @@ class Spring(ng.EnergyTerm):
         return scatter_sum((r - self.length) ** 2 * fc, graph.edge_index[1], len(graph.z))
 
     def hyper_parameters(self) -> dict[str, Any]:
-        return super().hyper_parameters() | {"length": self.length}
+        return {"species": list(self.species), "cutoff": self.cutoff, "length": self.length}
 
 
 class PlainSpring(nn.Module):
@@ -137,6 +138,33 @@ def test_saved_and_loaded_where_the_class_is_registered(
         ng.Potential.load(path)
 
 
+class Copper(Spring):
+    """Made without arguments."""
+
+    def __init__(self) -> None:
+        super().__init__(["Cu"], 3.4, 2.6)
+
+    hyper_parameters = ng.EnergyTerm.hyper_parameters
+
+
+class Forgetful(Spring):
+    """Does not say how long its springs are."""
+
+    hyper_parameters = ng.EnergyTerm.hyper_parameters
+
+
+def test_arguments_that_nobody_told_are_not_lost(tmp_path: Path, registered: Any) -> None:
+    registered(Copper)
+    ng.Potential(Copper()).save(tmp_path / "copper.pt")
+    again = ng.Potential.load(tmp_path / "copper.pt").model
+    assert isinstance(again, Copper) and (again.cutoff, again.length) == (3.4, 2.6)
+    registered(Forgetful)
+    with pytest.raises(ValueError, match="got Forgetful, whose argument 'length' is not told"):
+        ng.Potential(Forgetful(length=2.0)).save(tmp_path / "forgetful.pt")
+    with pytest.raises(ValueError, match="`species`: expected a term that can be made for other"):
+        extend_species(ng.Potential(Copper()), "O")
+
+
 def test_a_class_that_says_no_arguments_cannot_be_registered(registered: Any) -> None:
     with pytest.raises(TypeError, match="expected a class with hyper_parameters"):
         registered(PlainSpring)
@@ -171,8 +199,6 @@ def test_vectors_of_an_engine_give_the_same(crystal: ase.Atoms) -> None:
 
 
 def test_extended_by_elements() -> None:
-    from nnmd_graph.models.extension import extend_species
-
     found = extend_species(ng.Potential(ng.ZBL(["O"])), "Cu")
     assert found.species == (8, 29) and isinstance(found.model, ng.ZBL)
     water = AtomicGraph.from_atoms(molecule("O2"), found.cutoff)
