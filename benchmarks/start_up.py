@@ -22,6 +22,7 @@ CASES = {
     "misspelt key in a config": ("train", "misspelt.yaml"),
     "value of a wrong kind in a config": ("train", "wrong_kind.yaml"),
     "missing data file": ("train", "missing.extxyz"),
+    "missing model file": ("info", "missing.pt"),
 }
 
 FILES = {

@@ -1,4 +1,4 @@
-"""Names of files with the frames that are wanted behind an "@", as ASE has them."""
+"""Files by their names: data, with the frames that are wanted behind an "@", and models."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nnmd_graph.errors import did_you_mean
+
+MODEL = "model.pt"
+"""The model file in the folder of a run."""
 
 _INDEX = re.compile(r"-?\d+|(-?\d*)?:(-?\d*)?(:-?\d*)?")
 
@@ -73,17 +76,31 @@ def existing(path: str | os.PathLike[str]) -> Path:
             "sorted(Path(folder).glob('*.xyz'))"
         )
     if not file.exists():
-        there = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
-        close = did_you_mean(file.name, there)
-        if not file.parent.is_dir():
-            hint = f"; there is no folder '{file.parent}' either"
-        elif close:
-            hint = close
-        elif "@" in file.name:
-            hint = "; behind '@' stands a number or a slice of frames, e.g. 'li.xyz@::10'"
-        else:
-            hint = "; check the name and the folder"
-        raise FileNotFoundError(f"`path`: expected a file, got '{file}', which is not there{hint}")
+        raise missing(file)
     if file.stat().st_size == 0:
         raise ValueError(f"`path`: expected structures, got the empty file '{file}' (0 bytes)")
     return file
+
+
+def model_file(path: str | os.PathLike[str]) -> Path:
+    """Give the model file that a name means: the folder of a run means its `model.pt`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    path = Path(path)
+    file = path / MODEL if path.is_dir() else path
+    if not file.is_file():
+        raise missing(file)
+    return file
+
+
+def missing(file: Path) -> FileNotFoundError:
+    """The error for a file that is not there, with the one that was probably meant."""
+    there = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
+    hint = did_you_mean(file.name, there) or "; check the name and the folder"
+    if not file.parent.is_dir():
+        hint = f"; there is no folder '{file.parent}' either"
+    elif "@" in file.name and "did you mean" not in hint:
+        hint = "; behind '@' stands a number or a slice of frames, e.g. 'li.xyz@::10'"
+    return FileNotFoundError(f"`path`: expected a file, got '{file}', which is not there{hint}")

@@ -361,8 +361,8 @@ def test_wrong_data_are_named(make: Callable[[], None], message: str) -> None:
             "`--energy-key`: expected a key of the f",
         ),
         (["info", "missing.extxyz"], "which is not there"),
-        (["info", "missing.pt"], "which does not exist"),
-        (["info", "."], "which does not exist"),
+        (["info", "missing.pt"], "`FILES`: expected a file, got"),
+        (["info", "."], "which is not there"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[Any], message: str) -> None:
@@ -468,7 +468,9 @@ def test_further_models_make_a_committee(model: Path) -> None:
     row = next(line for line in one.splitlines() if "all" in line)
     assert row in both and "spread of the committee (RMS): energy 0" in both
     assert "4 atoms" in run("md", model, *arguments, "--steps", 2)
-    assert "does not exist" in fails("md", model, "copper.extxyz", "--committee", "none.pt")
+    assert "did you mean 'other.pt'" in fails(
+        "md", model, "copper.extxyz", "--committee", "none.pt"
+    )
 
 
 def test_md_prints_drift_and_temperature(model: Path) -> None:

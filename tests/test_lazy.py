@@ -46,6 +46,11 @@ run("train")
 run("info", "missing.extxyz")
 run("evaluate", "model.pt", "missing.extxyz")
 run("md", "model.pt", "missing.extxyz@-1")
+open("there.extxyz", "w").write("1")
+run("md", "model.pt", "there.extxyz")
+run("evaluate", "model.pt", "there.extxyz")
+run("export", "model.pt", "--to", "n2p2")
+run("info", "model.pt")
 """
 
 
@@ -58,6 +63,8 @@ def test_help_and_wrong_configs_come_without_pytorch(tmp_path: Path) -> None:
     said = done.stdout + done.stderr
     assert "did you mean 'train'?" in said
     assert "`data.train`: expected a file, got" in said and "`SOURCES`: expected a file" in said
+    for argument in ("MODEL", "FILES"):
+        assert f"`{argument}`: expected a file, got 'model.pt', which is not there" in said
     for argument in ("FILES", "DATA", "START"):
         assert f"`{argument}`: expected a file, got 'missing.extxyz', which is not there" in said
 

@@ -97,12 +97,12 @@ def said(*arguments: str, status: int = 2) -> str:
         ("train a.xyz --cutoff -2", "`--cutoff` in the options: expected a number"),
         ("train a.xyz --max-epochs 0", "`--max-epochs` in the options: expected a number"),
         ("train a.xyz --model bpn", "`--model` in the options: "),
-        ("train a.xyz --from nothing.pt", "`--from`: expected a model file"),
+        ("train a.xyz --from nothing.pt", "`--from`: expected a file"),
         ("train a.xyz --from a.xyz", "`--from`: expected a file written by nnmd_graph"),
         ("train", "`SOURCES`: expected a data file or a config file"),
         ("evaluate a.xyz a.xyz", "`MODEL`: expected a file written by nnmd_graph"),
         ("md nothing.pt a.xyz", "`MODEL`: expected a file"),
-        ("evaluate nothing.pt a.xyz --committee b.pt", "`--committee`: expected a file"),
+        ("evaluate nothing.pt a.xyz --committee b.pt", "`MODEL`: expected a file"),
     ],
 )
 def test_a_command_speaks_of_its_options(folder: Path, command: str, begin: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -92,14 +95,32 @@ def _options(
 
 
 for command in (quickstart, train, evaluate, compare, md, export, info, schema):
-    app.command(cls=Command)(command)
+    app.command(command.__name__, cls=Command)(command)
 
 
 def main() -> None:
     """Run the command line."""
+    # A mistake that was typed is told in half a second. Until a command runs (see `Command`),
+    # there is nothing to collect; pydantic looks for plugins in all packages that are installed.
+    gc.disable()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    _keep_named(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         # A terminal without "Å" gets a question mark in its place, not an error
         with contextlib.suppress(AttributeError, ValueError):
             # mypy: a stream that somebody put in its place need not have this; then it stays
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    app(prog_name="nnmd-graph")
+    try:
+        app(prog_name="nnmd-graph")
+    except SystemExit as end:
+        if end.code:
+            gc.freeze()  # Python's search for cycles at its end is a tenth of a wrong command
+        raise
+
+
+def _keep_named(words: Sequence[str]) -> None:
+    """Leave only the command that was typed: Typer builds the options of all that there are."""
+    first = next((word for word in words if not word.startswith("-")), None)
+    named = [one for one in app.registered_commands if one.name == first]
+    if named:
+        app.registered_commands = named

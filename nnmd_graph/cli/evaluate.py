@@ -20,6 +20,7 @@ from nnmd_graph.cli.options import (
     Members,
     ModelFile,
     Overwrite,
+    model_files,
     with_reading,
 )
 
@@ -53,14 +54,13 @@ def evaluate(
             "them (`--overwrite`) or name another folder (`--output`)"
         )
     check_there(data)
+    models = model_files(model, committee)
     from nnmd_graph.cli.loading import load_committee, read_dataset
     from nnmd_graph.evaluation import Metrics, predict, write_report
     from nnmd_graph.folders import EVALUATION, check_apart, check_output
-    from nnmd_graph.models.model_file import model_file
 
     if output is not None:
         check_output(output, EVALUATION)
-        models = [model_file(path) for path in (model, *(committee or ()))]
         check_apart([output / name for name in FILES], {"data": data, "model": models})
     potential = load_committee(model, committee, device)
     dataset = read_dataset(data, potential, reading)

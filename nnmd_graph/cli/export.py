@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nnmd_graph.cli.console import print_facts, print_heading, print_line, shown
-from nnmd_graph.cli.options import ModelFile, Overwrite
+from nnmd_graph.cli.options import ModelFile, Overwrite, model_files
 
 FORMATS = ("n2p2",)
 
@@ -33,6 +33,7 @@ def export(
             f"`to`: expected one of {', '.join(FORMATS)}, got {to!r}; LAMMPS reads n2p2's files, "
             "with pair_style hdnnp"
         )
+    model_files(model)
     from nnmd_graph.calculators.n2p2 import SETTINGS_FILE
     from nnmd_graph.calculators.n2p2_text import lammps_lines
     from nnmd_graph.calculators.n2p2_write import save_n2p2

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nnmd_graph.addresses import check_there
+from nnmd_graph.addresses import check_there, model_file
 from nnmd_graph.cli.console import print_facts, print_line, print_warning, shown
 from nnmd_graph.cli.options import with_reading
 
@@ -30,6 +30,8 @@ def info(
     models = [path for path in files if path.suffix == ".pt" or path.is_dir()]
     data = [path for path in files if path not in models]
     check_there(data)
+    for path in models:
+        model_file(path)
     from nnmd_graph.workflow import describe_data, describe_model
 
     for number, path in enumerate(models, start=1):

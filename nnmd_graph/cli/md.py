@@ -9,7 +9,7 @@ import typer
 
 from nnmd_graph.addresses import check_there
 from nnmd_graph.cli.console import print_facts, print_line, shown
-from nnmd_graph.cli.options import Device, Members, ModelFile, Overwrite, Seed
+from nnmd_graph.cli.options import Device, Members, ModelFile, Overwrite, Seed, model_files
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -59,13 +59,12 @@ def md(
 ) -> None:
     """Run molecular dynamics from a structure, and measure how well it conserves energy."""
     check_there([start])
+    models = model_files(model, committee)
     from nnmd_graph.cli.loading import load_committee
     from nnmd_graph.folders import check_apart
-    from nnmd_graph.models.model_file import model_file
     from nnmd_graph.workflow import run_md
     from nnmd_graph.workflow.dynamics import md_files
 
-    models = [model_file(path) for path in (model, *(committee or ()))]
     check_apart(md_files(output).values(), {"start": [start], "model": models})
     potential = load_committee(model, committee, device)
     atoms = _start(start, index, repeat)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from nnmd_graph.addresses import model_file
+from nnmd_graph.naming import naming
 
 ModelFile = Annotated[
     Path, typer.Argument(help="A model file, or the folder of a run.", show_default=False)
@@ -78,3 +81,15 @@ def with_reading(command: Callable[..., None]) -> Callable[..., None]:
     wrapped.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
     wrapped.__annotations__ = {one.name: one.annotation for one in (*own, *more)}
     return wrapped
+
+
+def model_files(model: Path, committee: Sequence[Path] | None = None) -> list[Path]:
+    """Files of the models that a command names, which must be there: loading takes PyTorch.
+
+    Raises:
+        FileNotFoundError: one is not.
+    """
+    with naming({"path": "MODEL"}):
+        files = [model_file(model)]
+    with naming({"path": "--committee"}):
+        return files + [model_file(one) for one in committee or ()]

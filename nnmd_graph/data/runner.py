@@ -28,6 +28,7 @@ import ase
 import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from nnmd_graph.addresses import missing
 from nnmd_graph.data.text import ReadError, open_text
 from nnmd_graph.elements import atomic_number
 from nnmd_graph.files import replacing
@@ -101,9 +102,7 @@ def iread_runner(
     """Read structures one after the other; arguments and errors as `read_runner`."""
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(
-            f"`path`: expected a file, got '{file}', which is not there; check the name"
-        )
+        raise missing(file)
     given = {"length_unit": length_unit, "energy_unit": energy_unit}
     units, count = None, 0
     for block in _blocks(file):

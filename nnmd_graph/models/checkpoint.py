@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from nnmd_graph.addresses import missing
 from nnmd_graph.errors import reason
 from nnmd_graph.files import read_archive, write_archive
 from nnmd_graph.models.energy_model import EnergyModel
@@ -89,7 +90,7 @@ def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, An
         ValueError: If it is truncated, damaged in any bit, foreign or holds code.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"`path`: expected a file, got {str(path)!r}, which does not exist")
+        raise missing(path)
     try:
         content, sealed = read_archive(path)
         with warnings.catch_warnings():

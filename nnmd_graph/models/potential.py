@@ -10,6 +10,7 @@ import torch
 from ase.data import chemical_symbols
 from torch import Tensor, nn
 
+from nnmd_graph.addresses import model_file
 from nnmd_graph.devices import find_device
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast, check_graph
@@ -17,7 +18,6 @@ from nnmd_graph.models import checkpoint
 from nnmd_graph.models.energy_model import EnergyModel, net_of
 from nnmd_graph.models.evaluators import Prediction, Wanted, detached
 from nnmd_graph.models.extrapolation import ExtrapolationReport, find_extrapolation
-from nnmd_graph.models.model_file import model_file
 from nnmd_graph.models.term import EnergyTerm, PlainTerm
 
 

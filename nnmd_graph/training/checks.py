@@ -6,11 +6,12 @@ from pathlib import Path
 
 from ase.data import chemical_symbols
 
+from nnmd_graph.addresses import model_file
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.graph.labels import check_range
-from nnmd_graph.models.model_file import model_file
 from nnmd_graph.models.potential import Potential
+from nnmd_graph.naming import naming
 from nnmd_graph.quantities import OF_EVERY_POTENTIAL
 from nnmd_graph.training.callbacks import Callback
 from nnmd_graph.training.costs import check_costs
@@ -48,11 +49,9 @@ def _check_start(init: object) -> None:
             f"`init`: expected a Potential or the name of its file, got {type(init).__name__}; "
             "write init='model.pt'"
         )
-    if isinstance(init, Path) and not model_file(init).is_file():
-        raise FileNotFoundError(
-            f"`init`: expected a model file or the folder of a run, got '{init}', which is not "
-            "there; check the name and the folder"
-        )
+    if isinstance(init, Path):
+        with naming({"path": "init"}):
+            model_file(init)
 
 
 def _check_callbacks(callbacks: object) -> None:

@@ -10,18 +10,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from nnmd_graph.addresses import missing
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.memory import in_words
-
-
-def missing_file(path: Path, argument: str) -> FileNotFoundError:
-    """The error for a file that is not there."""
-    there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    hint = did_you_mean(path.name, there) or "; check the name and the folder"
-    return FileNotFoundError(
-        f"`{argument}`: expected a file, got '{path}', which is not there{hint}"
-    )
-
+from nnmd_graph.naming import naming
 
 MAX_BYTES = 2_000_000
 """Of a config file: reading it takes a second for every 100 kB, and settings are some 5 kB."""
@@ -63,7 +55,8 @@ def load_yaml(path: Path) -> Any:
         ValueError: it is empty, or no YAML, or holds more than settings can.
     """
     if not path.is_file():
-        raise missing_file(path, "config")
+        with naming({"path": "config"}):
+            raise missing(path)
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(

@@ -22,6 +22,7 @@ from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
+from nnmd_graph.addresses import model_file
 from nnmd_graph.calculators import NNMDCalculator
 from nnmd_graph.calculators.results import NotFiniteError
 from nnmd_graph.errors import MessageError
@@ -29,7 +30,6 @@ from nnmd_graph.evaluation import energy_drift
 from nnmd_graph.evaluation.plots import numbers_first
 from nnmd_graph.folders import check_apart, check_writable, work_in
 from nnmd_graph.models import Committee, ExtrapolationError, Potential
-from nnmd_graph.models.model_file import model_file
 from nnmd_graph.progress import track
 from nnmd_graph.units import MEV
 from nnmd_graph.workflow.velocities import CHOICES, start_velocities

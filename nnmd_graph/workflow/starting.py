@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nnmd_graph.addresses import model_file
 from nnmd_graph.models import Potential
 from nnmd_graph.models.checkpoint import describe
 from nnmd_graph.naming import naming
@@ -47,11 +48,8 @@ def read_start(config: Config, folder: Path) -> Potential | None:
     path = config.transfer.init
     if path is None:
         return None
-    if not path.exists():
-        raise FileNotFoundError(
-            f"`transfer.from`: expected a model file or the folder of a run, got '{path}', which "
-            "is not there; check the name and the folder"
-        )
+    with naming({"path": "transfer.from"}):
+        model_file(path)
     if path.resolve() in (folder.resolve(), (folder / "model.pt").resolve()):
         raise ValueError(
             f"`transfer.from`: expected a model outside of the folder of the run, got '{path}', "

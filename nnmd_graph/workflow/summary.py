@@ -12,6 +12,7 @@ import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from nnmd_graph.addresses import model_file
 from nnmd_graph.data import AtomsDataset, geometry_groups
 from nnmd_graph.data.label_checks import warn_of_contradictions
 from nnmd_graph.evaluation.metrics import number
@@ -19,7 +20,6 @@ from nnmd_graph.graph import AtomicGraph, edge_vectors
 from nnmd_graph.models import Potential
 from nnmd_graph.models.checkpoint import describe, load_tensors
 from nnmd_graph.models.energy_model import EnergyModel
-from nnmd_graph.models.model_file import model_file
 from nnmd_graph.models.term import EnergyTerm
 from nnmd_graph.progress import track
 from nnmd_graph.representations.representation import lone_atoms

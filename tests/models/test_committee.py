@@ -78,7 +78,7 @@ def test_files(make_potential, committee: Committee, graph_of, water: Atoms, tmp
     graph = graph_of(water)
     torch.testing.assert_close(again(graph)["forces"], committee(graph)["forces"])
     assert "3 members" in str(again)
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(FileNotFoundError, match="which is not there"):
         Committee.load([files[0], tmp_path / "none.pt"])
     with pytest.raises(TypeError, match="`paths`: expected a list of files"):
         Committee.load(files[0])

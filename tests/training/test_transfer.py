@@ -129,9 +129,7 @@ def test_functions_of_old_neighbours_that_init_lacks_are_a_difference(
 def test_what_init_must_be(fit: Fit, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="`init`: expected a Potential or the name of its file"):
         Trainer(init=3)  # type: ignore[arg-type]
-    with pytest.raises(
-        FileNotFoundError, match="`init`: expected a model file.*which is not there"
-    ):
+    with pytest.raises(FileNotFoundError, match="`init`: expected a file.*which is not there"):
         Trainer(init=tmp_path / "no.pt")
     (tmp_path / "foreign.pt").write_text("foreign")
     with pytest.raises(ValueError, match="damaged or foreign"):

@@ -143,7 +143,7 @@ def test_channels_said_again(settings: Settings, tmp_path: Path) -> None:
 
 def test_where_a_run_cannot_start_from(model: Path, data: Path, tmp_path: Path) -> None:
     message = run("train", data, "--from", "no.pt", "--output", tmp_path / "run", status=2).stderr
-    assert "`--from`: expected a model file" in message and "Traceback" not in message
+    assert "`--from`: expected a file" in message and "Traceback" not in message
     foreign = tmp_path / "foreign.pt"
     foreign.write_text("foreign")
     message = run("train", data, "--from", foreign, "--output", tmp_path / "run", status=2).stderr
