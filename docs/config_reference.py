@@ -10,7 +10,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from nnmd_graph.comparison.config import PER_MODEL, ComparisonConfig, NVEConfig
-from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.symmetry.recipes import RECIPES
 from nnmd_graph.training.config import Config, Section, to_yaml
 
 PAGE = Path(__file__).with_name("config.md")

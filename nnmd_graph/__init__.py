@@ -33,17 +33,11 @@ if TYPE_CHECKING:
     from nnmd_graph.models.term import EnergyTerm
     from nnmd_graph.models.terms.repulsion import ZBL
     from nnmd_graph.quantities import Quantity, register_quantity
-    from nnmd_graph.representations.acsf import ACSF
-    from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
-    from nnmd_graph.representations.polynomial_functions import (
-        PolynomialNarrow,
-        PolynomialRadial,
-        PolynomialWide,
-    )
     from nnmd_graph.representations.representation import FixedRepresentation, Representation
-    from nnmd_graph.representations.selection import select_functions
     from nnmd_graph.representations.stacked import stack
-    from nnmd_graph.representations.symmetry_functions import (
+    from nnmd_graph.representations.symmetry.acsf import ACSF
+    from nnmd_graph.representations.symmetry.embedded import EmbeddedACSF
+    from nnmd_graph.representations.symmetry.functions import (
         G1,
         G2,
         G3,
@@ -51,6 +45,12 @@ if TYPE_CHECKING:
         G5,
         SymmetryFunction,
     )
+    from nnmd_graph.representations.symmetry.polynomials import (
+        PolynomialNarrow,
+        PolynomialRadial,
+        PolynomialWide,
+    )
+    from nnmd_graph.representations.symmetry.selection import select_functions
     from nnmd_graph.training.callbacks import Callback
     from nnmd_graph.training.loss import EnergyForcesLoss, Loss, LossTerm
     from nnmd_graph.training.steps.step import Step

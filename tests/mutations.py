@@ -47,12 +47,24 @@ MUTATIONS = {
     2: Mutation(
         "factor 2 of G4 and G5",
         (
-            (R + "factors.py", "values = [2.0 if power", "values = [1.0 if power"),
-            (R + "factors.py", "slopes = [power[0] *", "slopes = [0.5 * power[0] *"),
-            (R + "factors.py", "return [2.0 ** (1.0 - zeta)", "return [2.0 ** (-zeta)"),
-            (R + "moments.py", "np.stack([2.0 ** (1.0 - zeta)", "np.stack([2.0 ** (-zeta)"),
+            (R + "symmetry/kernels/factors.py", "values = [2.0 if power", "values = [1.0 if power"),
+            (
+                R + "symmetry/kernels/factors.py",
+                "slopes = [power[0] *",
+                "slopes = [0.5 * power[0] *",
+            ),
+            (
+                R + "symmetry/kernels/factors.py",
+                "return [2.0 ** (1.0 - zeta)",
+                "return [2.0 ** (-zeta)",
+            ),
+            (
+                R + "symmetry/kernels/moments.py",
+                "np.stack([2.0 ** (1.0 - zeta)",
+                "np.stack([2.0 ** (-zeta)",
+            ),
         ),
-        "tests/representations/test_acsf_values.py",
+        "tests/representations/symmetry/test_acsf_values.py",
     ),
     3: Mutation(
         "no self-images in the neighbour list",
@@ -132,13 +144,17 @@ MUTATIONS = {
         "G5 by moments: the terms j = k not taken off",
         (
             (
-                R + "moments.py",
+                R + "symmetry/kernels/moments.py",
                 "0.5 * (sums - rho.square().sum(-1, keepdim=True) * at_zero)",
                 "0.5 * sums",
             ),
-            (R + "moments.py", "keepdim=True) if self.same_table else None", "keepdim=True) * 0.0"),
+            (
+                R + "symmetry/kernels/moments.py",
+                "keepdim=True) if self.same_table else None",
+                "keepdim=True) * 0.0",
+            ),
         ),
-        "tests/representations/test_moments.py",
+        "tests/representations/symmetry/kernels/test_moments.py",
     ),
     14: Mutation(
         "committee spread with M - 1 in place of M",

@@ -12,7 +12,7 @@ from nnmd_graph import choices
 from nnmd_graph.nn.conv.registry import CONVOLUTIONS
 from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS
 from nnmd_graph.nn.mlp import ACTIVATIONS
-from nnmd_graph.representations.auto import RECIPES
+from nnmd_graph.representations.symmetry.recipes import RECIPES
 
 HEAVY = ("torch", "torch_geometric", "ase", "numpy", "matplotlib", "lightning_fabric", "rich")
 
@@ -78,7 +78,7 @@ def test_public_names_are_found_and_listed() -> None:
 
 def test_modules_inside_the_package_are_found_as_attributes() -> None:
     assert ng.units.length_factor("bohr") > 0.0
-    assert ng.representations.acsf.ACSF is ng.ACSF
+    assert ng.representations.symmetry.acsf.ACSF is ng.ACSF
 
 
 @pytest.mark.parametrize("name", ["Acsf", "__wrapped__", "train"])

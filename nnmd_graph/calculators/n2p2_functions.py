@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 from ase.data import chemical_symbols
 
 from nnmd_graph.elements import atomic_number
-from nnmd_graph.representations.polynomial_functions import (
+from nnmd_graph.representations.symmetry.functions import G1, G2, G4, G5, SymmetryFunction
+from nnmd_graph.representations.symmetry.polynomials import (
     PolynomialNarrow,
     PolynomialRadial,
     PolynomialWide,
 )
-from nnmd_graph.representations.symmetry_functions import G1, G2, G4, G5, SymmetryFunction
 
 CUTOFF_TYPES = (
     "hard",

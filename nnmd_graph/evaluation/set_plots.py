@@ -24,7 +24,7 @@ from nnmd_graph.evaluation.plots import COLORS
 from nnmd_graph.files import replacing
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.representations import ACSF, SymmetryFunction
-from nnmd_graph.representations.selection import sample_features
+from nnmd_graph.representations.symmetry.selection import sample_features
 
 Array = NDArray[np.float64]
 
@@ -103,7 +103,8 @@ def plot_feature_values(
         progress: Show a bar when it takes more than two seconds.
 
     Raises:
-        TypeError, ValueError: See :func:`nnmd_graph.representations.selection.sample_features`.
+        TypeError, ValueError: See
+            :func:`nnmd_graph.representations.symmetry.selection.sample_features`.
     """
     features = sample_features(acsf, dataset, max_atoms=max_atoms, seed=seed, progress=progress)
     width = float(np.clip(0.16 * acsf.num_features, 5.0, 18.0))

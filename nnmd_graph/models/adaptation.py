@@ -84,7 +84,7 @@ def adapt(
         limit: t_0.
         kept: Features that are to enter, [F]; None: those that do.
         merged: M [F, F] of each row of the scaling; the old model is then asked for its features
-            x M, see :mod:`nnmd_graph.representations.more_elements`. None: for x.
+            x M, see :mod:`nnmd_graph.representations.symmetry.more_elements`. None: for x.
 
     Returns:
         Whether there was something that the old features do not hold.

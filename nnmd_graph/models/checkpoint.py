@@ -22,13 +22,13 @@ from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.models.sum_model import SumModel
 from nnmd_graph.models.term import EnergyTerm, PlainTerm
 from nnmd_graph.models.terms.repulsion import ZBL
-from nnmd_graph.representations.acsf import ACSF
 from nnmd_graph.representations.common_scaling import CommonScaler
-from nnmd_graph.representations.embedded_acsf import EmbeddedACSF
 from nnmd_graph.representations.graph_convolutions import GraphConvolutions
 from nnmd_graph.representations.range_scaling import RangeScaler
 from nnmd_graph.representations.scaling import FeatureScaler
 from nnmd_graph.representations.stacked import StackedConvolutions
+from nnmd_graph.representations.symmetry.acsf import ACSF
+from nnmd_graph.representations.symmetry.embedded import EmbeddedACSF
 
 FORMAT = "nnmd_graph"
 FORMAT_VERSION = 3

@@ -21,7 +21,6 @@ from nnmd_graph.nn.first_layer import FirstLayer, Moved
 from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_of
-from nnmd_graph.representations.auto import bytes_of_scaling
 from nnmd_graph.representations.common_scaling import CommonScaler
 from nnmd_graph.representations.ranges import FeatureRanges
 from nnmd_graph.representations.representation import (
@@ -32,6 +31,7 @@ from nnmd_graph.representations.representation import (
 )
 from nnmd_graph.representations.scaler import Scaler, carry_row
 from nnmd_graph.representations.scaling import FeatureScaler
+from nnmd_graph.representations.symmetry.recipes import bytes_of_scaling
 from nnmd_graph.representations.trial import check_representation
 
 

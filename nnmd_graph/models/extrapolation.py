@@ -19,7 +19,7 @@ from nnmd_graph.models.energy_model import EnergyModel, net_of
 from nnmd_graph.models.term import EnergyTerm
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations.ranges import FeatureRanges, rounding
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction
 
 TYPES = {
     **{"G1": 1, "G2": 2, "G3": 4, "G4": 3, "G5": 9},

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
-from nnmd_graph.representations.blocks import BackToEdges
-from nnmd_graph.representations.neighborhoods import Rows
+from nnmd_graph.representations.symmetry.kernels.blocks import BackToEdges
+from nnmd_graph.representations.symmetry.kernels.tables import Rows
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nnmd_graph.nn.part import Part, copy_rows
 from nnmd_graph.nn.species import species_tuple
 from nnmd_graph.representations.chunks import AtomChunk
 from nnmd_graph.representations.scaler import Scaler
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction
 
 Own = TypeVar("Own", bound="Representation")
 

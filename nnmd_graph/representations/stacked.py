@@ -35,7 +35,7 @@ class StackedConvolutions(GraphConvolutions):
 
     Args:
         representation: Module, graph -> f [N, F], with ``species``, ``cutoff``, ``num_features``;
-            for example an :class:`nnmd_graph.representations.acsf.ACSF`.
+            for example an :class:`nnmd_graph.representations.symmetry.acsf.ACSF`.
         conv: See :class:`nnmd_graph.representations.graph_convolutions.GraphConvolutions`.
         num_layers: Number of convolutions.
         hidden_channels: Width of the features.

@@ -38,8 +38,8 @@ class Scaling:
         near: The same of atoms near them.
         kept: Which features are to enter; None: all.
         merged: New elements taken for the known ones that are nearest, see
-            :mod:`nnmd_graph.representations.more_elements`; None: there are none, or no symmetry
-            functions of them.
+            :mod:`nnmd_graph.representations.symmetry.more_elements`; None: there are none, or no
+            symmetry functions of them.
     """
 
     scaler: Scaler

@@ -108,7 +108,7 @@ class RepresentationConfig(Section):
     )
 
     def _check_options(self) -> None:
-        from nnmd_graph.representations.auto import RECIPES as FUNCTIONS  # needs NumPy
+        from nnmd_graph.representations.symmetry.recipes import RECIPES as FUNCTIONS  # needs NumPy
 
         known = list(inspect.signature(FUNCTIONS[self.recipe]).parameters)[1:]
         for name in self.options:
@@ -121,7 +121,7 @@ class RepresentationConfig(Section):
         if self.options:
             self._check_options()
         if self.functions:
-            from nnmd_graph.representations.symmetry_functions import from_dict
+            from nnmd_graph.representations.symmetry.functions import from_dict
 
             for function in self.functions:
                 from_dict(function)

@@ -28,7 +28,7 @@ from nnmd_graph.models import (
 from nnmd_graph.naming import naming
 from nnmd_graph.progress import track
 from nnmd_graph.representations import ACSF, EmbeddedACSF
-from nnmd_graph.representations.symmetry_functions import from_dict
+from nnmd_graph.representations.symmetry.functions import from_dict
 from nnmd_graph.training import Trainer
 from nnmd_graph.training.config import Config, LossConfig
 from nnmd_graph.training.loss import Loss, LossTerm

@@ -11,7 +11,7 @@ from nnmd_graph.models import Potential
 from nnmd_graph.models.checkpoint import describe
 from nnmd_graph.naming import naming
 from nnmd_graph.representations import ACSF
-from nnmd_graph.representations.embedded_acsf import EMBEDDING_DIM
+from nnmd_graph.representations.symmetry.embedded import EMBEDDING_DIM
 from nnmd_graph.training.config import Config
 from nnmd_graph.training.transfer import load_start
 from nnmd_graph.workflow.building import build_functions

@@ -16,12 +16,12 @@ from nnmd_graph.models import BPNN, EnergyModel, Potential
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5
-from nnmd_graph.representations.polynomial_functions import (
+from nnmd_graph.representations.range_scaling import KINDS, RangeScaler
+from nnmd_graph.representations.symmetry.polynomials import (
     PolynomialNarrow,
     PolynomialRadial,
     PolynomialWide,
 )
-from nnmd_graph.representations.range_scaling import KINDS, RangeScaler
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.evaluation.set_plots import function_table, plot_feature_values, plot_functions
 from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5
-from nnmd_graph.representations.polynomial_functions import (
+from nnmd_graph.representations.symmetry.polynomials import (
     PolynomialNarrow,
     PolynomialRadial,
     PolynomialWide,

@@ -13,8 +13,8 @@ from nnmd_graph.models import BPNN, EnergyModel, ExtrapolationReport, Potential
 from nnmd_graph.models.extrapolation import Extrapolation, counted, reported
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations import ACSF, G1, G2, G4
-from nnmd_graph.representations.polynomial_functions import PolynomialWide
 from nnmd_graph.representations.precomputed import precompute
+from nnmd_graph.representations.symmetry.polynomials import PolynomialWide
 
 pytestmark = pytest.mark.usefixtures("float64")
 GraphOf = Callable[..., AtomicGraph]

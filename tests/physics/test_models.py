@@ -19,7 +19,7 @@ from nnmd_graph.models import BPNN, GCNN, ZBL, EnergyModel, EnergyTerm, Potentia
 from nnmd_graph.models.extension import extend_species
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5, EmbeddedACSF
-from nnmd_graph.representations.polynomial_functions import (
+from nnmd_graph.representations.symmetry.polynomials import (
     PolynomialNarrow,
     PolynomialRadial,
     PolynomialWide,

@@ -11,8 +11,9 @@ import torch
 from ase.build import molecule
 
 from nnmd_graph.graph import AtomicGraph
-from nnmd_graph.representations import G1, G2, G3, G4, G5, SymmetryFunction, moments
-from nnmd_graph.representations.polynomial_functions import (
+from nnmd_graph.representations import G1, G2, G3, G4, G5, SymmetryFunction
+from nnmd_graph.representations.symmetry.kernels import moments
+from nnmd_graph.representations.symmetry.polynomials import (
     PolynomialNarrow,
     PolynomialRadial,
     PolynomialWide,

@@ -15,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import nnmd_graph as ng
 from nnmd_graph.memory import TooLargeError
-from nnmd_graph.representations.auto import RECIPES, _numbers
+from nnmd_graph.representations.symmetry.recipes import RECIPES, _numbers
 from nnmd_graph.training.config import read_config
 from nnmd_graph.workflow.training import train_from_config
 

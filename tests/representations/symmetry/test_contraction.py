@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nnmd_graph.representations.contraction import Contraction, start_of_channels
+from nnmd_graph.representations.symmetry.contraction import Contraction, start_of_channels
 
 pytestmark = pytest.mark.usefixtures("float64")
 

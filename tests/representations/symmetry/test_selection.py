@@ -19,10 +19,10 @@ from nnmd_graph.representations import (
     G5,
     SymmetryFunction,
     select_functions,
-    selection,
 )
-from nnmd_graph.representations.auto import pool as pool_recipe
-from nnmd_graph.representations.selection import METHODS, sample_features
+from nnmd_graph.representations.symmetry import selection
+from nnmd_graph.representations.symmetry.recipes import pool as pool_recipe
+from nnmd_graph.representations.symmetry.selection import METHODS, sample_features
 
 pytestmark = pytest.mark.usefixtures("float64")
 

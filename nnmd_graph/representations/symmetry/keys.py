@@ -1,4 +1,4 @@
-"""Which factors a symmetry function is made of, as plain values; ``factors.py`` evaluates them.
+"""Factors of a symmetry function as plain values, which ``kernels/factors.py`` evaluates.
 
 Without PyTorch, so that a config with symmetry functions is checked without it.
 """

@@ -9,7 +9,7 @@ Every function of the family is a sum over neighbours or pairs of them of a prod
 with rho(r) = exp(-eta (r - r_s)^2) f_c(r), cos(kappa r) f_c(r), f_c(r), a polynomial window
 or a formula of the user's own times f_c(r), and A(c) = 2^(1-zeta) (1 + lam c)^zeta, a window of the
 angle or a formula. Each function of the family says itself what it is made of (``radial_key``,
-``angular_key`` in ``symmetry_functions.py``).
+``angular_key`` in ``functions.py``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from nnmd_graph.nn.cutoff import CutoffFunction, bump, smooth_step
-from nnmd_graph.representations.keys import AngularKey, RadialKey
+from nnmd_graph.representations.symmetry.keys import AngularKey, RadialKey
 
 ValueAndSlope = tuple[Tensor, Tensor]
 

@@ -24,10 +24,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnmd_graph.representations.factors import AngularFactors
-from nnmd_graph.representations.keys import AngularKey
-from nnmd_graph.representations.neighborhoods import Table
-from nnmd_graph.representations.sums import Gradients, PairSum, Pullback, Tables, WideSum
+from nnmd_graph.representations.symmetry.kernels.factors import AngularFactors
+from nnmd_graph.representations.symmetry.kernels.sums import (
+    Gradients,
+    PairSum,
+    Pullback,
+    Tables,
+    WideSum,
+)
+from nnmd_graph.representations.symmetry.kernels.tables import Table
+from nnmd_graph.representations.symmetry.keys import AngularKey
 
 # (1 + x)^zeta as a Legendre series loses digits when zeta grows; up to here it keeps 1e-13.
 MAX_DEGREE = 20

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from nnmd_graph.nn.cutoff import CutoffFunction
-from nnmd_graph.representations.factors import (
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.kernels.factors import (
     AngularFactors,
     RadialFactors,
 )
-from nnmd_graph.representations.keys import AngularKey, RadialKey
-from nnmd_graph.representations.moments import MomentSum, WideFamily, has_moments
-from nnmd_graph.representations.narrow import GaussianSum, NarrowSum
-from nnmd_graph.representations.neighborhoods import EVERY, Gradient, Table
-from nnmd_graph.representations.sums import PairSum, RadialSum, WideSum
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.kernels.moments import MomentSum, WideFamily, has_moments
+from nnmd_graph.representations.symmetry.kernels.narrow import GaussianSum, NarrowSum
+from nnmd_graph.representations.symmetry.kernels.sums import PairSum, RadialSum, WideSum
+from nnmd_graph.representations.symmetry.kernels.tables import EVERY, Gradient, Table
+from nnmd_graph.representations.symmetry.keys import AngularKey, RadialKey
 
 Sum = RadialSum | PairSum
 Tables = dict[int, Table]

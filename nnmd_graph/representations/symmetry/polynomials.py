@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnmd_graph.representations.keys import AngularKey, RadialKey
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.keys import AngularKey, RadialKey
 
 POLYNOMIALS = ("p1", "p2", "p3", "p4", "e", "p1a", "p2a", "p3a", "p4a", "ea")
 """Cores: smooth steps of order 1 to 4 and exp(1 - 1/(1 - u^2)); "a": radial ones asymmetric."""

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from nnmd_graph.graph import AtomicGraph
-from nnmd_graph.representations import ACSF, G5, moments
-from nnmd_graph.representations.moments import MomentSum, WideFamily, has_moments
+from nnmd_graph.representations import ACSF, G5
+from nnmd_graph.representations.symmetry.kernels import moments
+from nnmd_graph.representations.symmetry.kernels.moments import MomentSum, WideFamily, has_moments
 
 pytestmark = pytest.mark.usefixtures("float64")
 

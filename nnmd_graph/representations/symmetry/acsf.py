@@ -21,22 +21,22 @@ from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.part import Part
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_ids, species_tuple
-from nnmd_graph.representations.auto import (
-    automatic_functions,
-    bytes_of_model,
-    num_features,
-)
-from nnmd_graph.representations.blocks import FunctionSet
 from nnmd_graph.representations.chunks import AtomChunk
-from nnmd_graph.representations.more_elements import (
+from nnmd_graph.representations.representation import FixedRepresentation, Representation
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction, from_dict
+from nnmd_graph.representations.symmetry.kernels.blocks import FunctionSet
+from nnmd_graph.representations.symmetry.kernels.tables import Range, keep_freed_memory, ranges
+from nnmd_graph.representations.symmetry.more_elements import (
     columns_of_functions,
     extended_functions,
     function_difference,
     merged_functions,
 )
-from nnmd_graph.representations.neighborhoods import Range, keep_freed_memory, ranges
-from nnmd_graph.representations.representation import FixedRepresentation, Representation
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
+from nnmd_graph.representations.symmetry.recipes import (
+    automatic_functions,
+    bytes_of_model,
+    num_features,
+)
 
 # Beyond this many edges intermediate results would fill the memory: computed again instead.
 MAX_KEPT_EDGES = 50_000
@@ -53,7 +53,7 @@ class ACSF(FixedRepresentation):
     Args:
         species: Elements, symbols or atomic numbers.
         cutoff: Cutoff radius r_c in Å of all functions without one of their own.
-        functions: Symmetry functions, see :mod:`nnmd_graph.representations.symmetry_functions`.
+        functions: Symmetry functions, see :mod:`nnmd_graph.representations.symmetry.functions`.
         cutoff_function: Name of f_c, see :mod:`nnmd_graph.nn.cutoff`.
         inner_cutoff: Where f_c begins to fall, as a fraction of each function's cutoff.
 
@@ -120,7 +120,7 @@ class ACSF(FixedRepresentation):
         Args:
             species: Elements, symbols or atomic numbers.
             cutoff: Cutoff radius in Å.
-            recipe: Name of the set, see :mod:`nnmd_graph.representations.auto`.
+            recipe: Name of the set, see :mod:`nnmd_graph.representations.symmetry.recipes`.
             cutoff_function: Name of f_c, see :mod:`nnmd_graph.nn.cutoff`.
             options: Passed to the recipe, for example ``num_radial=8``.
 

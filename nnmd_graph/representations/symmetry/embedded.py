@@ -18,16 +18,16 @@ from nnmd_graph.graph.neighbors import check_cutoff
 from nnmd_graph.memory import check_memory
 from nnmd_graph.nn.species import species_tuple
 from nnmd_graph.periodic_table import period, to_noble_gas
-from nnmd_graph.representations.acsf import ACSF
-from nnmd_graph.representations.auto import (
+from nnmd_graph.representations.representation import Representation
+from nnmd_graph.representations.symmetry.acsf import ACSF
+from nnmd_graph.representations.symmetry.contraction import Contraction, start_of_channels
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction, from_dict
+from nnmd_graph.representations.symmetry.recipes import (
     BYTES_OF_A_FUNCTION,
     automatic_functions,
     bytes_of_scaling,
     num_features,
 )
-from nnmd_graph.representations.contraction import Contraction, start_of_channels
-from nnmd_graph.representations.representation import Representation
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction, from_dict
 
 CHANNEL_SPEED = 3.0
 """Learning rate of channels by that of the net; rMD17 aspirin after 40 epochs, 75 channels: 56
@@ -54,7 +54,7 @@ class EmbeddedACSF(Representation):
 
     With ``channels`` the functions are combined too. The vectors then have C components, and each
     component belongs to one combination of functions of its own, which is trained as well (see
-    :class:`nnmd_graph.representations.contraction.Contraction`):
+    :class:`nnmd_graph.representations.symmetry.contraction.Contraction`):
 
         x_i,c = sum_n U_nc sum_s e_s,c G_n,s(i)                radial
         x_i,c = sum_n U_nc sum_{s<=t} e_s,c e_t,c G_n,st(i)    angular
@@ -66,7 +66,7 @@ class EmbeddedACSF(Representation):
         embedding_dim: D, 8 if neither it nor ``channels`` is given.
         channels: C, in place of D; a fifth of them are radial if there are angular functions too.
             None combines nothing.
-        recipe: Name of an automatic set, see :mod:`nnmd_graph.representations.auto`.
+        recipe: Name of an automatic set, see :mod:`nnmd_graph.representations.symmetry.recipes`.
         init: ``"periodic_table"`` (constant, covalent radius, group, period, then random
             components) or ``"random"``.
         cutoff_function: Name of f_c, see :mod:`nnmd_graph.nn.cutoff`.

@@ -18,7 +18,7 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import edge_vectors
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.spherical import SphericalHarmonics
-from nnmd_graph.representations.factors import RadialFactors, ValueAndSlope
+from nnmd_graph.representations.symmetry.kernels.factors import RadialFactors, ValueAndSlope
 
 # Pairs of neighbours in a piece of work: few enough for the memory, many enough to make small
 # what each piece costs besides.

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.memory import COPIES, check_memory
-from nnmd_graph.representations.symmetry_functions import G2, G4, G5, SymmetryFunction
+from nnmd_graph.representations.symmetry.functions import G2, G4, G5, SymmetryFunction
 
 
 def imbalzano2018(

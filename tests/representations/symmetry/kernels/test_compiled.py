@@ -8,7 +8,8 @@ import torch
 
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, Potential
-from nnmd_graph.representations import ACSF, G2, G4, G5, compiled
+from nnmd_graph.representations import ACSF, G2, G4, G5
+from nnmd_graph.representations.symmetry.kernels import compiled
 
 FUNCTIONS = [
     G2(eta=0.5, r_s=1.0),

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from nnmd_graph.representations import ACSF, G1, G2, G4, G5
-from nnmd_graph.representations.auto import RECIPES, gastegger2018, imbalzano2018, pool
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.recipes import RECIPES, gastegger2018, imbalzano2018, pool
 
 H2O = ("H", "O")
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from nnmd_graph.representations.factors import AngularFactors, RadialFactors
+from nnmd_graph.representations.symmetry.kernels.factors import AngularFactors, RadialFactors
 
 Factors = Callable[..., tuple[Tensor, ...]]
 NarrowFactors = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]

@@ -29,12 +29,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnmd_graph.representations.compiled import (
+from nnmd_graph.representations.symmetry.kernels.compiled import (
     compiled_wide,
     wide_factors,
 )
-from nnmd_graph.representations.factors import AngularFactors, RadialFactors
-from nnmd_graph.representations.neighborhoods import Gradient, Table
+from nnmd_graph.representations.symmetry.kernels.factors import AngularFactors, RadialFactors
+from nnmd_graph.representations.symmetry.kernels.tables import Gradient, Table
 
 # Numbers in a matrix of pairs that is worked on at a time. On the CPU the matrices should stay in
 # the cache; on an accelerator they should be large enough to keep all of it busy.

@@ -32,8 +32,8 @@ factor, Z_j Z_k in angular ones (M. Gastegger et al., J. Chem. Phys. 148, 241709
 
 Angular sums run over unordered pairs j < k, as in n2p2; the printed sum of Behler 2011 runs over
 both orders and is twice as large. All of them are products of one function of each distance and
-one of the angle, which ``factors.py`` evaluates; the sums are in ``sums.py``. A function says
-itself which these are, so that one of the user's own needs nothing but its class.
+one of the angle, which ``kernels/factors.py`` evaluates; the sums are in ``kernels/sums.py``. A
+function says itself which these are, so that one of the user's own needs nothing but its class.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnmd_graph.elements import atomic_number
-from nnmd_graph.representations.keys import AngularKey, RadialKey
+from nnmd_graph.representations.symmetry.keys import AngularKey, RadialKey
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,7 +23,7 @@ from torch import Tensor
 from nnmd_graph.nn.first_layer import Columns
 from nnmd_graph.nn.origins import Origins
 from nnmd_graph.periodic_table import nearest_element
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction
 
 FunctionsOf = Callable[[int], tuple[SymmetryFunction, ...]]
 """Functions of the atoms of one element."""
@@ -36,8 +36,8 @@ def extended_functions(
 
     Wherever the element nearest to a new one stands, as centre or as neighbour, the new one does.
     A set with a function for each pair of elements gets one for each new pair, like
-    :meth:`nnmd_graph.representations.acsf.ACSF.auto`; of chosen functions, new neighbours get those
-    that were chosen for the nearest element.
+    :meth:`nnmd_graph.representations.symmetry.acsf.ACSF.auto`; of chosen functions, new
+    neighbours get those that were chosen for the nearest element.
     """
     alike: dict[Any, list[Any]] = {None: [None], **{z: [z] for z in origins.old}}
     for s, z in enumerate(origins.new):

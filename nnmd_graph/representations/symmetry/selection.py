@@ -25,8 +25,8 @@ from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
 from nnmd_graph.progress import track
-from nnmd_graph.representations.acsf import ACSF
-from nnmd_graph.representations.symmetry_functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.acsf import ACSF
+from nnmd_graph.representations.symmetry.functions import SymmetryFunction
 
 Array = NDArray[np.float64]
 Columns = NDArray[np.int64]

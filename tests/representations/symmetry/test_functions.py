@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nnmd_graph.representations import G1, G2, G3, G4, G5
-from nnmd_graph.representations.symmetry_functions import from_dict
+from nnmd_graph.representations.symmetry.functions import from_dict
 
 ALL = [
     G1(),

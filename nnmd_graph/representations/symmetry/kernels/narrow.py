@@ -7,16 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nnmd_graph.representations.compiled import (
+from nnmd_graph.representations.symmetry.kernels.compiled import (
     compiled_gaussian,
     compiled_narrow,
     gaussian_factors,
     narrow_factors,
 )
-from nnmd_graph.representations.factors import RadialFactors
-from nnmd_graph.representations.keys import RadialKey
-from nnmd_graph.representations.neighborhoods import Table
-from nnmd_graph.representations.sums import (
+from nnmd_graph.representations.symmetry.kernels.factors import RadialFactors
+from nnmd_graph.representations.symmetry.kernels.sums import (
     OverPairs,
     Side,
     SidePull,
@@ -25,6 +23,8 @@ from nnmd_graph.representations.sums import (
     matrix_of,
     places_below,
 )
+from nnmd_graph.representations.symmetry.kernels.tables import Table
+from nnmd_graph.representations.symmetry.keys import RadialKey
 
 
 class NarrowSum(OverPairs):

@@ -10,7 +10,7 @@ import torch
 from torch_geometric.data import Batch
 
 from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5
-from nnmd_graph.representations.narrow import GaussianSum, NarrowSum
+from nnmd_graph.representations.symmetry.kernels.narrow import GaussianSum, NarrowSum
 
 pytestmark = pytest.mark.usefixtures("float64")
 R_C = 4.0

@@ -9,9 +9,10 @@ from torch.autograd import grad, gradcheck, gradgradcheck
 
 from nnmd_graph.graph import edge_vectors
 from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS, NO_INNER_RADIUS
-from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5, neighborhoods
-from nnmd_graph.representations import acsf as acsf_module
-from nnmd_graph.representations.polynomial_functions import (
+from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5
+from nnmd_graph.representations.symmetry import acsf as acsf_module
+from nnmd_graph.representations.symmetry.kernels import tables
+from nnmd_graph.representations.symmetry.polynomials import (
     POLYNOMIALS,
     PolynomialNarrow,
     PolynomialRadial,
@@ -236,9 +237,9 @@ def test_jacobian_without_edges(graph_of, functions) -> None:
 @pytest.fixture(params=["small pieces", "small ranges", "nothing kept"])
 def little_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "small pieces":
-        monkeypatch.setitem(neighborhoods.MAX_PAIRS, "cpu", 150)
+        monkeypatch.setitem(tables.MAX_PAIRS, "cpu", 150)
     elif request.param == "small ranges":
-        monkeypatch.setitem(neighborhoods.MAX_EDGES, "cpu", 20)
+        monkeypatch.setitem(tables.MAX_EDGES, "cpu", 20)
     else:
         monkeypatch.setattr(acsf_module, "MAX_KEPT_EDGES", 1)
 

@@ -12,7 +12,7 @@ from ase.build import molecule
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, Potential
 from nnmd_graph.representations import ACSF, G2, G4, G5, EmbeddedACSF, SymmetryFunction
-from nnmd_graph.representations.symmetry_functions import TYPES, from_dict
+from nnmd_graph.representations.symmetry.functions import TYPES, from_dict
 from nnmd_graph.testing import PhysicsTests
 from nnmd_graph.testing.structures import triclinic
 
@@ -55,7 +55,7 @@ class OwnNarrowAngle(OwnAngle):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slater(SymmetryFunction):
+class SlaterTail(SymmetryFunction):
     """Something new: sum_j exp(-alpha r_ij) f_c(r_ij)."""
 
     alpha: float
@@ -115,7 +115,12 @@ def test_a_formula_gives_what_the_built_in_function_gives(own, built_in) -> None
 
 
 def test_own_and_built_in_functions_stand_in_one_set() -> None:
-    mixed = [Slater(alpha=0.5), G2(eta=0.4), Legendre(alpha=0.3), G5(eta=0.1, zeta=1.0, lam=1.0)]
+    mixed = [
+        SlaterTail(alpha=0.5),
+        G2(eta=0.4),
+        Legendre(alpha=0.3),
+        G5(eta=0.1, zeta=1.0, lam=1.0),
+    ]
     atoms = molecule("CH3CH2OH")
     x = ACSF(("C", "O", "H"), 3.5, mixed)(graph_of(atoms))
     parts = [ACSF(("C", "O", "H"), 3.5, [f])(graph_of(atoms)) for f in mixed]
@@ -127,7 +132,7 @@ class TestOwnFunctions(PhysicsTests):
     structures = (triclinic,)
 
     def make_model(self, species: tuple[int, ...], cutoff: float) -> torch.nn.Module:
-        functions = [Slater(alpha=0.5), Legendre(alpha=0.2), OwnNarrowAngle(eta=0.05, zeta=2.0,
+        functions = [SlaterTail(alpha=0.5), Legendre(alpha=0.2), OwnNarrowAngle(eta=0.05, zeta=2.0,
                      lam=-1.0)]  # fmt: skip
         return BPNN(ACSF(species, cutoff, functions), (8,))
 
@@ -143,7 +148,7 @@ def test_they_are_embedded_too() -> None:
 
 def test_a_file_gives_them_back(tmp_path: Path) -> None:
     potential = Potential(
-        BPNN(ACSF(("C", "O", "H"), 3.5, [Slater(alpha=0.5), Legendre(alpha=0.2)]), (4,))
+        BPNN(ACSF(("C", "O", "H"), 3.5, [SlaterTail(alpha=0.5), Legendre(alpha=0.2)]), (4,))
     )
     potential.save(tmp_path / "model.pt")
     loaded = Potential.load(tmp_path / "model.pt")
