@@ -19,8 +19,8 @@ from torch import Tensor
 import nnmd_graph as ng
 from benchmarks.systems import System
 from benchmarks.timing import clock, median_seconds
-from nnmd_graph.calculators.n2p2_write import save_n2p2
-from nnmd_graph.data.runner import write_runner
+from nnmd_graph.data.reading.runner import write_runner
+from nnmd_graph.formats.n2p2.write import save_n2p2
 from nnmd_graph.units import energy_factor
 
 Jobs = dict[str, Callable[[], Any]]

@@ -184,7 +184,7 @@ def schnetpack(atoms: Atoms, conv: str, channels: int) -> Evaluate:
 def water_box(reference: Path | None) -> Atoms:
     """192 atoms of liquid water: the n2p2 case, or molecules on a grid, turned at random."""
     if reference is not None:
-        from nnmd_graph.data.runner import read_runner
+        from nnmd_graph.data.reading.runner import read_runner
 
         path = reference / "H2O_RPBE-D3" / "input.data"
         atoms = read_runner(path, length_unit="bohr", energy_unit="hartree")[0]

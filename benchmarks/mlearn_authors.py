@@ -21,7 +21,7 @@ from typing import NamedTuple
 import ase.io
 import torch
 
-from nnmd_graph.calculators import load_n2p2
+from nnmd_graph.formats.n2p2 import load_n2p2
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import Potential
 from nnmd_graph.nn.scatter import scatter_sum

@@ -57,8 +57,8 @@ def system(case: str, reference: Path | None) -> System:
         raise SystemExit(f"case: expected one of {[*FOLDERS]} or copper_N, got {case}")
     import torch
 
-    from nnmd_graph.calculators.n2p2 import load_n2p2
-    from nnmd_graph.data.runner import read_runner
+    from nnmd_graph.data.reading.runner import read_runner
+    from nnmd_graph.formats.n2p2.read import load_n2p2
 
     folder = FOLDERS[case]
     path = reference / folder.name

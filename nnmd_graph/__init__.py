@@ -15,12 +15,12 @@ from nnmd_graph.lazy import lazy_names
 
 if TYPE_CHECKING:
     from nnmd_graph.calculators.ase import NNMDCalculator
-    from nnmd_graph.calculators.n2p2 import load_n2p2
-    from nnmd_graph.calculators.n2p2_write import save_n2p2
     from nnmd_graph.comparison.protocol import compare
     from nnmd_graph.data.dataset import AtomsDataset
-    from nnmd_graph.data.runner import read_runner, write_runner
+    from nnmd_graph.data.reading.runner import read_runner, write_runner
     from nnmd_graph.evaluation.evaluate import evaluate
+    from nnmd_graph.formats.n2p2.read import load_n2p2
+    from nnmd_graph.formats.n2p2.write import save_n2p2
     from nnmd_graph.graph.atomic_graph import AtomicGraph
     from nnmd_graph.graph.neighbors import radius_graph
     from nnmd_graph.models.committee import Committee

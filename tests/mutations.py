@@ -176,12 +176,12 @@ MUTATIONS = {
         "n2p2 files: eta converted by a length, not its square",
         (
             (
-                "nnmd_graph/calculators/n2p2_functions.py",
+                "nnmd_graph/formats/n2p2/functions.py",
                 "return value / (length * length)",
                 "return value / length",
             ),
         ),
-        "tests/calculators/test_n2p2.py",
+        "tests/formats/n2p2/test_read.py",
     ),
     16: Mutation(
         "refit of E0 not per atom",

@@ -7,8 +7,8 @@ import torch
 from ase.build import bulk
 from typer.testing import CliRunner
 
-from nnmd_graph.calculators import load_n2p2
 from nnmd_graph.cli import app
+from nnmd_graph.formats.n2p2 import load_n2p2
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, Potential
 from nnmd_graph.representations import ACSF, G2, G3

@@ -34,6 +34,7 @@ ORDER = [
     "training",
     "evaluation",
     "calculators",
+    "formats",
     "testing",
     "active",
     "workflow",

@@ -34,12 +34,12 @@ def export(
             "with pair_style hdnnp"
         )
     model_files(model)
-    from nnmd_graph.calculators.n2p2 import SETTINGS_FILE
-    from nnmd_graph.calculators.n2p2_text import lammps_lines
-    from nnmd_graph.calculators.n2p2_write import save_n2p2
     from nnmd_graph.cli.loading import load_potential
-    from nnmd_graph.data.runner import Units
+    from nnmd_graph.data.reading.runner import Units
     from nnmd_graph.folders import EXPORT, check_output
+    from nnmd_graph.formats.n2p2.read import SETTINGS_FILE
+    from nnmd_graph.formats.n2p2.text import lammps_lines
+    from nnmd_graph.formats.n2p2.write import save_n2p2
     from nnmd_graph.units import energy_factor, length_factor
 
     units = Units(length_factor(length_unit), energy_factor(energy_unit))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnmd_graph.calculators.n2p2_write import save_n2p2
+from nnmd_graph.formats.n2p2.write import save_n2p2
 from nnmd_graph.models import BPNN, EnergyModel, Potential, checkpoint
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.representations import ACSF, G2

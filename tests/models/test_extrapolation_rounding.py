@@ -8,7 +8,7 @@ import pytest
 import torch
 from ase.build import bulk
 
-from nnmd_graph.calculators import load_n2p2, save_n2p2
+from nnmd_graph.formats.n2p2 import load_n2p2, save_n2p2
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, Potential
 from nnmd_graph.models.extrapolation import counted

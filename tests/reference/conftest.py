@@ -8,8 +8,8 @@ import ase
 import numpy as np
 import pytest
 
-from nnmd_graph.calculators import load_n2p2
-from nnmd_graph.data.runner import read_runner
+from nnmd_graph.data.reading.runner import read_runner
+from nnmd_graph.formats.n2p2 import load_n2p2
 from nnmd_graph.models import Potential
 from nnmd_graph.units import energy_factor, length_factor
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from nnmd_graph.calculators.n2p2 import load_n2p2
+from nnmd_graph.formats.n2p2.read import load_n2p2
 from nnmd_graph.graph import AtomicGraph
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from nnmd_graph.calculators import load_n2p2, save_n2p2
+from nnmd_graph.formats.n2p2 import load_n2p2, save_n2p2
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import Potential
 from nnmd_graph.nn.species import species_ids

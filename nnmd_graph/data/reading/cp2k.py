@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import NDArray
 
 from nnmd_graph.data.reading.extxyz import Frame, FrameError, iread_extxyz, parse
-from nnmd_graph.data.text import ReadError, check_last_line, open_text
+from nnmd_graph.data.reading.text import ReadError, check_last_line, open_text
 from nnmd_graph.units import energy_factor, length_factor
 
 HARTREE = energy_factor("hartree")

@@ -15,7 +15,7 @@ import ase
 import numpy as np
 from ase.io.extxyz import key_val_str_to_dict, parse_properties, read_xyz
 
-from nnmd_graph.data.text import ReadError, check_ending, open_text
+from nnmd_graph.data.reading.text import ReadError, check_ending, open_text
 from nnmd_graph.elements import atomic_number, symbol
 
 _SPECIAL = re.compile(r"(?<![\w-])(stress|virial)(?=\s*=)")

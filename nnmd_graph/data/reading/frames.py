@@ -14,13 +14,12 @@ from ase.io.formats import filetype, ioformats
 from ase.utils import string2index
 
 from nnmd_graph.addresses import existing, split_address
-from nnmd_graph.data import lammps
-from nnmd_graph.data.dft_output import iread_gpaw, warn_if_unconverged
-from nnmd_graph.data.reading import stopped
+from nnmd_graph.data.reading import lammps, stopped
 from nnmd_graph.data.reading.cp2k import iread_cp2k, is_trajectory, what_it_is
+from nnmd_graph.data.reading.dft_output import iread_gpaw, warn_if_unconverged
 from nnmd_graph.data.reading.extxyz import FrameError, iread_extxyz, parse
-from nnmd_graph.data.runner import iread_runner
-from nnmd_graph.data.text import ReadError, check_last_line, head, open_text
+from nnmd_graph.data.reading.runner import iread_runner
+from nnmd_graph.data.reading.text import ReadError, check_last_line, head, open_text
 from nnmd_graph.errors import did_you_mean, reason
 
 _OTHER = "name another `format`"

@@ -13,7 +13,7 @@ import ase
 import ase.io
 from ase.io.aims import get_aims_out_chunks, get_header_chunk
 
-from nnmd_graph.data.text import ReadError, open_text, without_unfinished_line
+from nnmd_graph.data.reading.text import ReadError, open_text, without_unfinished_line
 
 UNFINISHED = "a run that stopped before its first step was finished"
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from nnmd_graph.calculators.n2p2_functions import finite_number, from_fortran
-from nnmd_graph.calculators.n2p2_keywords import (
+from nnmd_graph.errors import did_you_mean
+from nnmd_graph.formats.n2p2.functions import finite_number, from_fortran
+from nnmd_graph.formats.n2p2.keywords import (
     ALIASES,
     FLAGS,
     KNOWN,
@@ -18,7 +19,6 @@ from nnmd_graph.calculators.n2p2_keywords import (
     REPEATED,
     RUNNER_ONLY,
 )
-from nnmd_graph.errors import did_you_mean
 
 A = TypeVar("A")
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import torch
 from ase import Atoms
 from torch_geometric.data import Batch
 
-from nnmd_graph.calculators import load_n2p2, save_n2p2
+from nnmd_graph.formats.n2p2 import load_n2p2, save_n2p2
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, EnergyModel, Potential
 from nnmd_graph.models.readout import ElementReadout

@@ -11,9 +11,9 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from nnmd_graph.calculators.n2p2_functions import CUTOFF_TYPES, FunctionLine
-from nnmd_graph.calculators.n2p2_settings import ACTIVATIONS
-from nnmd_graph.data.runner import Normalization, Units
+from nnmd_graph.data.reading.runner import Normalization, Units
+from nnmd_graph.formats.n2p2.functions import CUTOFF_TYPES, FunctionLine
+from nnmd_graph.formats.n2p2.settings import ACTIVATIONS
 from nnmd_graph.models import EnergyModel
 from nnmd_graph.representations.range_scaling import RangeScaler
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import ase
 import ase.io
 
-from nnmd_graph.data.text import ReadError, open_text, without_unfinished_line
+from nnmd_graph.data.reading.text import ReadError, open_text, without_unfinished_line
 
 _BLOCK = re.compile(r"^(?=positions:\s*$)", re.IGNORECASE | re.MULTILINE)
 _CHARGE = re.compile(r"^\s*total charge:.*$", re.IGNORECASE | re.MULTILINE)

@@ -14,7 +14,7 @@ from ase.units import Bohr, Hartree
 from hypothesis import given
 
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.data.runner import Normalization, read_runner, write_runner
+from nnmd_graph.data.reading.runner import Normalization, read_runner, write_runner
 
 WATER = """\
 begin set=test

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import nnmd_graph as ng
 from nnmd_graph.cli import app
 from nnmd_graph.data import read_frames
-from nnmd_graph.data.text import open_text
+from nnmd_graph.data.reading.text import open_text
 
 HEAD = (
     'Lattice="4.0 0 0 0 4.0 0 0 0 4.0" Properties=species:{kind}:1:pos:R:3:forces:R:3 energy=-3.2'

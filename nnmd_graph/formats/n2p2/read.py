@@ -12,9 +12,9 @@ import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from nnmd_graph.calculators.n2p2_functions import finite_number, from_fortran
-from nnmd_graph.calculators.n2p2_settings import Network, Settings, read_settings
-from nnmd_graph.data.runner import Normalization, Units, resolve_units, stated_units
+from nnmd_graph.data.reading.runner import Normalization, Units, resolve_units, stated_units
+from nnmd_graph.formats.n2p2.functions import finite_number, from_fortran
+from nnmd_graph.formats.n2p2.settings import Network, Settings, read_settings
 from nnmd_graph.models import EnergyModel, Potential
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.nn.mlp import MLP

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nnmd_graph.data.raw_files import RawFile, extract, fetch, find, matches, obtain
+from nnmd_graph.data.published.raw_files import RawFile, extract, fetch, find, matches, obtain
 
 CONTENT = b"three atoms\n" * 50_000  # more than one block
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"

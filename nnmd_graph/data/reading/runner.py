@@ -29,7 +29,7 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnmd_graph.addresses import missing
-from nnmd_graph.data.text import ReadError, open_text
+from nnmd_graph.data.reading.text import ReadError, open_text
 from nnmd_graph.elements import atomic_number
 from nnmd_graph.files import replacing
 from nnmd_graph.graph import read_labels

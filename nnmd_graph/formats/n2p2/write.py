@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 
-from nnmd_graph.calculators.n2p2 import (
+from nnmd_graph.data.reading.runner import Normalization, Units, resolve_units
+from nnmd_graph.files import replacing
+from nnmd_graph.formats.n2p2.functions import FunctionLine, shortest
+from nnmd_graph.formats.n2p2.read import (
     SCALING_FILE,
     SETTINGS_FILE,
     WEIGHTS_FILE,
@@ -22,8 +25,7 @@ from nnmd_graph.calculators.n2p2 import (
     isolated_energy,
     isolated_outputs,
 )
-from nnmd_graph.calculators.n2p2_functions import FunctionLine, shortest
-from nnmd_graph.calculators.n2p2_text import (
+from nnmd_graph.formats.n2p2.text import (
     LETTERS,
     Array,
     Element,
@@ -31,8 +33,6 @@ from nnmd_graph.calculators.n2p2_text import (
     settings_text,
     weights_text,
 )
-from nnmd_graph.data.runner import Normalization, Units, resolve_units
-from nnmd_graph.files import replacing
 from nnmd_graph.models import EnergyModel, Potential
 from nnmd_graph.models.checkpoint import check_finite_model
 from nnmd_graph.models.readout import ElementReadout

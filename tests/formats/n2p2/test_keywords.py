@@ -8,8 +8,8 @@ import pytest
 import torch
 from ase import Atoms
 
-from nnmd_graph.calculators import load_n2p2, save_n2p2
-from nnmd_graph.calculators.n2p2_keywords import KNOWN, READ, REFUSED
+from nnmd_graph.formats.n2p2 import load_n2p2, save_n2p2
+from nnmd_graph.formats.n2p2.keywords import KNOWN, READ, REFUSED
 from nnmd_graph.graph import AtomicGraph
 
 SETTINGS = """\

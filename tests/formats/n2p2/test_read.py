@@ -11,8 +11,8 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 from hypothesis import given, settings
 
-from nnmd_graph.calculators import load_n2p2
-from nnmd_graph.calculators.n2p2_functions import LAYOUTS, FunctionLine, shortest
+from nnmd_graph.formats.n2p2 import load_n2p2
+from nnmd_graph.formats.n2p2.functions import LAYOUTS, FunctionLine, shortest
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.representations import G2, G4
 

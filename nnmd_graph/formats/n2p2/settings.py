@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnmd_graph.calculators.n2p2_functions import (
+from nnmd_graph.data.reading.runner import Normalization
+from nnmd_graph.elements import atomic_number
+from nnmd_graph.formats.n2p2.functions import (
     CUTOFF_TYPES,
     FunctionLine,
     finite_number,
 )
-from nnmd_graph.calculators.n2p2_lines import Lines
-from nnmd_graph.data.runner import Normalization
-from nnmd_graph.elements import atomic_number
+from nnmd_graph.formats.n2p2.lines import Lines
 from nnmd_graph.nn.cutoff import NO_INNER_RADIUS
 
 JUMPING = ("tanh3", "tanh3_normalized")

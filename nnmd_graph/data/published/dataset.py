@@ -12,14 +12,14 @@ import torch
 import torch_geometric.data
 
 from nnmd_graph.data.dataset import AtomsDataset
-from nnmd_graph.data.raw_files import RawFile, obtain
+from nnmd_graph.data.published.raw_files import RawFile, obtain
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 
 Transform = Callable[[AtomicGraph], Any]
 
 
-class Benchmark(AtomsDataset, torch_geometric.data.Dataset):
+class PublishedDataset(AtomsDataset, torch_geometric.data.Dataset):
     """A published data set: an `AtomsDataset` that is also a `torch_geometric.data.Dataset`.
 
     Raw files are looked for under their published names in `root/raw` and `root`, taken out of the
@@ -107,9 +107,9 @@ class Benchmark(AtomsDataset, torch_geometric.data.Dataset):
         """Graph of one structure, as it is before `transform`."""
         return AtomsDataset.__getitem__(self, idx)
 
-    def index_select(self, idx: Any) -> Benchmark:
+    def index_select(self, idx: Any) -> PublishedDataset:
         """Data set of some of the structures, as `dataset[idx]`."""
-        part: Benchmark = self[idx.tolist() if isinstance(idx, torch.Tensor) else idx]
+        part: PublishedDataset = self[idx.tolist() if isinstance(idx, torch.Tensor) else idx]
         return part
 
     @property

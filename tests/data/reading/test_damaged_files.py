@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nnmd_graph.data import read_frames, write_runner
-from nnmd_graph.data.text import ReadError, check_ending
+from nnmd_graph.data.reading.text import ReadError, check_ending
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress,

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from torch_geometric.loader import DataLoader
 
 from nnmd_graph.data import AtomsDataset, write_runner
-from nnmd_graph.data.benchmarks import H2O, RMD17, Acetylacetone, MLearn, ThreeBPA
-from nnmd_graph.data.published_formats import read_mlearn, read_npz
+from nnmd_graph.data.published import H2O, RMD17, Acetylacetone, MLearn, ThreeBPA
+from nnmd_graph.data.published.formats import read_mlearn, read_npz
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, Potential
 from nnmd_graph.representations import ACSF, G2

@@ -1,13 +1,4 @@
-"""Published data sets, as data sets of this package and of PyG at once.
-
-| class | structures | published in |
-|---|---|---|
-| `MLearn` | bulk Ni, Cu, Li, Mo, Si, Ge | Y. Zuo et al., 10.1021/acs.jpca.9b08723 |
-| `RMD17` | ten small molecules | A. S. Christensen, O. A. von Lilienfeld, 10.1088/2632-2153/abba6f |
-| `Acetylacetone` | one molecule, 300 and 600 K | I. Batatia et al., arXiv 2205.06643 |
-| `ThreeBPA` | a flexible drug-like molecule, 300 to 1200 K | D. P. Kovács et al., 10.1021/acs.jctc.1c00647 |
-| `H2O` | liquid water and ice | B. Cheng et al., 10.1073/pnas.1815117116; T. Morawietz et al., 10.1073/pnas.1602375113 |
-"""  # noqa: E501 - a table
+"""The published data sets: where their files are, and how their structures are read."""
 
 from __future__ import annotations
 
@@ -18,7 +9,7 @@ from typing import Any, ClassVar
 
 import ase
 
-from nnmd_graph.data.checksums import (
+from nnmd_graph.data.published.checksums import (
     ACETYLACETONE_FILES,
     BOTNET_COMMIT,
     CHENG_COMMIT,
@@ -29,11 +20,11 @@ from nnmd_graph.data.checksums import (
     RMD17_NPZ_FILES,
     THREE_BPA_FILES,
 )
-from nnmd_graph.data.published import Benchmark, one_of
-from nnmd_graph.data.published_formats import read_mlearn, read_npz
-from nnmd_graph.data.raw_files import RawFile, extract, find
+from nnmd_graph.data.published.dataset import PublishedDataset, one_of
+from nnmd_graph.data.published.formats import read_mlearn, read_npz
+from nnmd_graph.data.published.raw_files import RawFile, extract, find
 from nnmd_graph.data.reading import read_frames
-from nnmd_graph.data.runner import read_runner
+from nnmd_graph.data.reading.runner import read_runner
 
 EXTXYZ = (".extxyz", ".extxyz.gz", ".xyz", ".xyz.gz")
 RAW = "https://raw.githubusercontent.com"
@@ -41,7 +32,7 @@ BOTNET = "davkovacs/BOTNet-datasets"
 CHENG = "BingqingCheng/ab-initio-thermodynamics-of-water"
 
 
-class MLearn(Benchmark):
+class MLearn(PublishedDataset):
     """Bulk crystals, strained, with vacancies, surfaces, hot and molten: one element each.
 
     The stress components come in orders that differ within a file; they are put right, and left
@@ -56,7 +47,7 @@ class MLearn(Benchmark):
         root: folder of the raw files.
         element: Ni, Cu, Li, Mo, Si or Ge.
         split: train or test.
-        cutoff: see `Benchmark`, as are `options`.
+        cutoff: see `PublishedDataset`, as are `options`.
     """
 
     elements: ClassVar[tuple[str, ...]] = tuple(MLEARN_FILES)
@@ -88,11 +79,11 @@ class MLearn(Benchmark):
         return _extxyz(path)
 
 
-class RMD17(Benchmark):
+class RMD17(PublishedDataset):
     """Revised MD17: dynamics of small molecules at 500 K, PBE/def2-SVP, hardly any noise.
 
-    Five official folds of 1000 training and 1000 test structures (benchmarks train on 950 of the
-    1000 and validate on 50). `info` holds `md17_index`.
+    Five official folds of 1000 training and 1000 test structures (published models train on 950 of
+    the 1000 and validate on 50). `info` holds `md17_index`.
 
     Raw files: `rmd17_aspirin_train_01.npz` of github.com/andersx/rmd17-npz (1 MB, downloaded); or
     `rmd17.tar.bz2` of figshare, doi 10.6084/m9.figshare.12672038, packed or not
@@ -105,7 +96,7 @@ class RMD17(Benchmark):
             salicylic, toluene or uracil.
         split: train or test.
         fold: 1 to 5.
-        cutoff: see `Benchmark`, as are `options`.
+        cutoff: see `PublishedDataset`, as are `options`.
     """
 
     molecules: ClassVar[tuple[str, ...]] = tuple(sorted({name for name, _ in RMD17_NPZ_FILES}))
@@ -162,7 +153,7 @@ class RMD17(Benchmark):
         return (found[0], found[1]) if len(found) == 2 else None
 
 
-class _BotnetDataset(Benchmark):
+class _BotnetDataset(PublishedDataset):
     """One of the sets of github.com/davkovacs/BOTNet-datasets: a folder of extended XYZ files."""
 
     folder: ClassVar[str]
@@ -203,7 +194,7 @@ class Acetylacetone(_BotnetDataset):
         root: folder of the raw files.
         split: train_300K, train_600K, test_MD_300K, test_MD_600K, test_dihedral or
             test_H_transfer.
-        cutoff: see `Benchmark`, as are `options`.
+        cutoff: see `PublishedDataset`, as are `options`.
     """
 
     folder = "dataset_acac"
@@ -229,7 +220,7 @@ class ThreeBPA(_BotnetDataset):
         root: folder of the raw files.
         split: train_300K, train_mixedT, test_300K, test_600K, test_1200K, test_dih, or
             test_dih_beta120, 150, 180.
-        cutoff: see `Benchmark`, as are `options`.
+        cutoff: see `PublishedDataset`, as are `options`.
     """
 
     folder = "dataset_3BPA"
@@ -243,7 +234,7 @@ class ThreeBPA(_BotnetDataset):
     }
 
 
-class H2O(Benchmark):
+class H2O(PublishedDataset):
     """Water: liquid, 1593 structures of 64 molecules (revPBE0-D3), or liquid and ice (RPBE-D3).
 
     There is no official split: draw one with `split(train, val, test)`.
@@ -256,7 +247,7 @@ class H2O(Benchmark):
         root: folder of the raw files.
         functional: revPBE0-D3 or RPBE-D3.
         split: all.
-        cutoff: see `Benchmark`, as are `options`.
+        cutoff: see `PublishedDataset`, as are `options`.
     """
 
     functionals: ClassVar[tuple[str, ...]] = ("revPBE0-D3", "RPBE-D3")

@@ -1,0 +1,1 @@
+"""Potentials in the files of other codes, read and written."""
