@@ -29,7 +29,7 @@ from nnmd_graph.graph.geometry import check_apart
 from nnmd_graph.graph.placement import Placement
 from nnmd_graph.models import Committee, ExtrapolationError, ExtrapolationReport, Potential
 from nnmd_graph.models.compiled import CompiledPotential, why_not_compilable
-from nnmd_graph.models.extrapolation import counted, known_ranges, why_unknown
+from nnmd_graph.models.extrapolation import counted, known_limits, why_unknown
 from nnmd_graph.quantities import QUANTITIES
 
 EXTRAPOLATION = ("count", "warn", "error", "ignore")
@@ -201,7 +201,7 @@ class NNMDCalculator(Calculator):
             return self.potential.extrapolation(self.graph)
 
     def _evaluate(self, graph: AtomicGraph, has_volume: bool, heads: bool) -> Mapping[str, Any]:
-        if self._compiled is not None:  # features that are trained themselves have no ranges
+        if self._compiled is not None:  # features that are trained themselves have no limits
             return self._compiled(graph, stress=has_volume)
         asked = {"forces": True, "stress": has_volume, "heads": heads}
         if self.num_extrapolations is None:
@@ -319,7 +319,7 @@ def _checked_extrapolation(potential: Potential | Committee, wanted: str, limit:
     if wanted == "count" and limit is None and why_unknown(potential.model) is not None:
         return "ignore"
     if wanted != "ignore":
-        known_ranges(potential.model)  # says why they are unknown
+        known_limits(potential.model)  # says why they are unknown
     return wanted
 
 

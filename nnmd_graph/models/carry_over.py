@@ -26,7 +26,7 @@ def carry_over(old: EnergyTerm, new: EnergyTerm) -> None:
 
     Args:
         old: Not changed.
-        new: Its weights, scaling, ranges and baseline are replaced.
+        new: Its weights, scaling, limits and baseline are replaced.
 
     Raises:
         ValueError: If ``new`` lacks an element or a function of ``old``, or a module of one's own

@@ -22,7 +22,7 @@ from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_of
 from nnmd_graph.representations.common_scaling import CommonScaler
-from nnmd_graph.representations.ranges import FeatureRanges
+from nnmd_graph.representations.limits import FeatureLimits
 from nnmd_graph.representations.representation import (
     PlainRepresentation,
     Representation,
@@ -58,8 +58,9 @@ class EnergyModel(EnergyTerm):
             that are not finite, depends on the rest of the batch, or writes to the graph.
 
     Attributes:
-        ranges: Smallest and largest features of the training set; None for a representation that
-            does not say how many it has (``num_features``) or trains them: those move on.
+        ranges: Limits of the features over the training set (files have this name); None for a
+            representation that does not say how many it has (``num_features``) or trains them:
+            those move on.
 
     Shapes:
         graph -> atomic_energy [N], eV.
@@ -87,7 +88,7 @@ class EnergyModel(EnergyTerm):
         check_representation(representation, self.species, self.cutoff, offered.num_features)
         self.representation = representation
         self.scaler = scaler
-        self.ranges = _ranges(self.fixed, len(self.species))
+        self.ranges = _limits(self.fixed, len(self.species))
         self.readout = readout
         if self.head.embedding_dim:
             _check_embedding(offered, len(self.species), self.head.embedding_dim)
@@ -206,7 +207,7 @@ class EnergyModel(EnergyTerm):
 
     @torch.no_grad()
     def fit_features(self, x: Float[Tensor, "N F"], species_id: Int[Tensor, " N"]) -> None:
-        """Fit scaler and ranges to a training set's features and centre the readout on them."""
+        """Fit scaler and limits to a training set's features and centre the readout on them."""
         features = self.features
         if self.ranges is not None:
             self.ranges.fit(x, species_id)
@@ -245,7 +246,7 @@ class EnergyModel(EnergyTerm):
 
     @torch.no_grad()
     def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
-        """Take over representation, scaling, readout, ranges and baseline.
+        """Take over representation, scaling, readout, limits and baseline.
 
         Energies of structures of the old elements stay the same up to rounding. A new element gets
         net, scaling and vector of its nearest known one, and E0 = 0.
@@ -278,12 +279,12 @@ def net_of(term: EnergyTerm) -> EnergyModel | None:
     return next((part for part in term.terms if isinstance(part, EnergyModel)), None)
 
 
-def _ranges(fixed: Representation, num_species: int) -> FeatureRanges | None:
+def _limits(fixed: Representation, num_species: int) -> FeatureLimits | None:
     """Ranges, still unknown, for features that stay what they are."""
     trained = any(True for _ in fixed.parameters())
     if trained or fixed.num_features is None:
         return None
-    return FeatureRanges(num_species, fixed.num_features)
+    return FeatureLimits(num_species, fixed.num_features)
 
 
 def BPNN(  # noqa: N802 - the name of an architecture

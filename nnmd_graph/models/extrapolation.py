@@ -18,7 +18,7 @@ from nnmd_graph.graph.geometry import num_structures, structure_index
 from nnmd_graph.models.energy_model import EnergyModel, net_of
 from nnmd_graph.models.term import EnergyTerm
 from nnmd_graph.nn.species import species_ids
-from nnmd_graph.representations.ranges import FeatureRanges, rounding
+from nnmd_graph.representations.limits import FeatureLimits, rounding
 from nnmd_graph.representations.symmetry.functions import SymmetryFunction
 
 TYPES = {
@@ -228,15 +228,15 @@ _LIMITS = ("value", "minimum", "maximum")
 def why_unknown(model: EnergyTerm) -> str | None:
     """Reason why a model cannot tell extrapolation; None if it can."""
     net = net_of(model)
-    ranges = None if net is None else net.ranges
-    if ranges is None:
+    limits = None if net is None else net.ranges
+    if limits is None:
         return "its representation is trained itself or gives no fixed number of features"
-    if not ranges.fitted:
+    if not limits.fitted:
         return "it has not been trained, or was saved by a version that did not keep ranges"
     return None
 
 
-def known_ranges(model: EnergyTerm) -> FeatureRanges:
+def known_limits(model: EnergyTerm) -> FeatureLimits:
     """Ranges of a model's features over its training set.
 
     Raises:
@@ -245,12 +245,12 @@ def known_ranges(model: EnergyTerm) -> FeatureRanges:
     return _knowing(model)[1]
 
 
-def _knowing(model: EnergyTerm) -> tuple[EnergyModel, FeatureRanges]:
-    """The net of a model, and the ranges of its features."""
+def _knowing(model: EnergyTerm) -> tuple[EnergyModel, FeatureLimits]:
+    """The net of a model, and the limits of its features."""
     reason, net = why_unknown(model), net_of(model)
     if reason is not None or net is None or net.ranges is None:
         raise ValueError(
-            "`potential`: expected one that knows the ranges of its features over the training "
+            "`potential`: expected one that knows the limits of its features over the training "
             f"set, got one that does not: {reason}; train it, or set `potential.model.ranges`"
         )
     return net, net.ranges
@@ -260,18 +260,18 @@ def counted(potential: Any, graph: AtomicGraph, **asked: bool) -> tuple[Any, int
     """``potential(graph, **asked)`` and its number of extrapolations, for a comparison more.
 
     Raises:
-        ValueError: If the ranges are unknown.
+        ValueError: If the limits are unknown.
     """
-    ranges = known_ranges(potential.model)
+    limits = known_limits(potential.model)
     seen: list[Tensor] = []
-    part = rounding(graph).to(ranges.minimum.device)
+    part = rounding(graph).to(limits.minimum.device)
 
     def count(x: Tensor, species_id: Tensor, atoms: Tensor | None) -> None:
         own = part if atoms is None else part[atoms]
         own = own if len(own) == len(x) else part.max().expand(len(x))
-        seen.append(ranges.count(x, species_id, own))
+        seen.append(limits.count(x, species_id, own))
 
-    with ranges.watched(count):
+    with limits.watched(count):
         output = potential(graph, **asked)
     if sum(map(len, seen)) != graph.num_nodes:  # a model that does not show its features
         return output, len(potential.extrapolation(graph))
@@ -282,13 +282,13 @@ def reported(potential: Any, graph: AtomicGraph, **asked: bool) -> tuple[Any, Ex
     """``potential(graph, **asked)`` and its extrapolations, for a comparison more.
 
     Raises:
-        ValueError: If the ranges are unknown.
+        ValueError: If the limits are unknown.
     """
-    ranges = known_ranges(potential.model)
+    limits = known_limits(potential.model)
     seen: list[tuple[Tensor, Tensor | None]] = []
-    with ranges.watched(lambda x, _, atoms: seen.append((x, atoms))):
+    with limits.watched(lambda x, _, atoms: seen.append((x, atoms))):
         output = potential(graph, **asked)
-    x = _joined(seen, graph.num_nodes, ranges.minimum.shape[1])
+    x = _joined(seen, graph.num_nodes, limits.minimum.shape[1])
     return output, find_extrapolation(potential.model, potential.cast(graph), x)
 
 
@@ -314,7 +314,7 @@ def _joined(
 def find_extrapolation(
     model: EnergyTerm, graph: AtomicGraph, x: Tensor | None = None
 ) -> ExtrapolationReport:
-    """Compare the features of every atom with their ranges over the training set.
+    """Compare the features of every atom with their limits over the training set.
 
     Args:
         model: An energy model, see :class:`nnmd_graph.models.energy_model.EnergyModel`.
@@ -322,26 +322,26 @@ def find_extrapolation(
         x: Features of all atoms, [N, F]; None computes them.
 
     Raises:
-        ValueError: If the ranges are unknown.
+        ValueError: If the limits are unknown.
     """
-    net, ranges = _knowing(model)
+    net, limits = _knowing(model)
     representation, species = net.fixed, net.species
     if x is None:
         x = graph.features if "features" in graph else representation(graph)
     species_id = species_ids(graph.z, species)
-    atom, feature = torch.nonzero(ranges.excess(x, species_id, rounding(graph)), as_tuple=True)
+    atom, feature = torch.nonzero(limits.excess(x, species_id, rounding(graph)), as_tuple=True)
     element = species_id[atom]
     columns = {
         "atom": atom,
         "feature": feature,
         "z": graph.z[atom],
         "value": x[atom, feature].double(),
-        "minimum": ranges.minimum[element, feature],
-        "maximum": ranges.maximum[element, feature],
+        "minimum": limits.minimum[element, feature],
+        "maximum": limits.maximum[element, feature],
         "num_atoms": torch.bincount(structure_index(graph), minlength=num_structures(graph)),
     }
     here = torch.bincount(species_id, minlength=len(species)) > 0
-    unknown = torch.nonzero(here & ~ranges.known).flatten().tolist()
+    unknown = torch.nonzero(here & ~limits.known).flatten().tolist()
     return ExtrapolationReport(
         **{name: values.cpu().numpy() for name, values in columns.items()},
         functions={z: found for z in species if (found := representation.functions_of(z))},

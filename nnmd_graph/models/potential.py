@@ -122,7 +122,7 @@ class Potential(nn.Module):
             ``per_atom`` and ``per_structure``.
 
         Raises:
-            ValueError: If the ranges are unknown (a potential that was not trained, or whose
+            ValueError: If the limits are unknown (a potential that was not trained, or whose
                 features are trained themselves), or for what ``forward`` refuses.
         """
         self._check(graph)

@@ -18,8 +18,8 @@ class AtomChunk:
 
     Attributes:
         rows: The atoms and their edges.
-        start: Where the range of edges that ``rows`` counts in begins.
-        vec: Vectors of the range, [M, 3], Å.
+        start: Number of the edge from which ``rows`` counts.
+        vec: Vectors of the edges from there, [M, 3], Å.
         x: Features, [C, F].
         pullback: From dE/dx to dE/d edge_vec.
     """
@@ -31,10 +31,10 @@ class AtomChunk:
     pullback: BackToEdges
 
     def add_forces(self, graph: AtomicGraph, dx: Tensor, forces: Tensor) -> Tensor:
-        """Add -dE/dpos of this piece's atomic energies to the forces of all atoms.
+        """Add -dE/dpos of this chunk's atomic energies to the forces of all atoms.
 
         Args:
-            graph: The graph that the piece was cut from.
+            graph: The graph that the chunk was cut from.
             dx: dE/dx, [C, F].
             forces: [N, 3]; changed.
 

@@ -141,7 +141,7 @@ class GraphConvolutions(Representation):
 
     def convolved(self, x: Float[Tensor, "N H"], graph: AtomicGraph) -> Float[Tensor, "N H"]:
         """Features after all convolutions, from those before the first, [N, H]."""
-        edges = self.pairs(graph)
+        edges = self.half_edges(graph)
         if not getattr(self.layers[0], "pairs", False):
             edges = both_ways(edges)
         vectors: Tensor | None = None
@@ -149,7 +149,7 @@ class GraphConvolutions(Representation):
             x, vectors = convolve(layer, x, vectors, edges)
         return x
 
-    def pairs(self, graph: AtomicGraph) -> dict[str, Tensor]:
+    def half_edges(self, graph: AtomicGraph) -> dict[str, Tensor]:
         """Edge fields of pairs closer than the cutoff, each pair of neighbours named once.
 
         A pair is one of two edges, i to j and j to i; its distance, basis and filters are computed

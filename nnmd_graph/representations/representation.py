@@ -155,7 +155,7 @@ class FixedRepresentation(Representation):
         """Features [N, F], and d x[i] / d edge_vec[e] with i the centre of edge e, [E, 3, F]."""
 
 
-REPRESENTATION_METHODS = ("jacobian", "isolated_features", "fit", "pieces", "mix", "fixed")
+REPRESENTATION_METHODS = ("jacobian", "isolated_features", "fit", "chunks", "mix", "fixed")
 
 
 class PlainRepresentation(Representation):

@@ -20,8 +20,8 @@ from nnmd_graph.models.evaluators import Wanted, added
 from nnmd_graph.models.potential import Potential
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.progress import track
+from nnmd_graph.representations.limits import rounding
 from nnmd_graph.representations.precomputed import can_precompute, num_values, precompute_all
-from nnmd_graph.representations.ranges import rounding
 from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.transfer import refit_baseline
 
@@ -122,7 +122,7 @@ def fit_features(
     *,
     keep: Collection[str] = (),
 ) -> None:
-    """Fit feature scaling and centre the readout on (part of) a training set; ranges on all.
+    """Fit feature scaling and centre the readout on (part of) a training set; limits on all.
 
     Parameters named in ``keep`` stay as they are.
     """
@@ -177,7 +177,7 @@ def move_baseline(
 
 @torch.no_grad()
 def widen_ranges(potential: Potential, graphs: Sequence[AtomicGraph]) -> None:
-    """Let the known ranges of a trained potential hold the atoms that it is now trained on."""
+    """Let the known limits of a trained potential hold the atoms that it is now trained on."""
     net = potential.net
     if net is not None and net.ranges is not None and net.ranges.fitted:
         for graph, (x, species_id) in zip(graphs, _features(potential, net, graphs), strict=True):

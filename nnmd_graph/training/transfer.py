@@ -151,7 +151,7 @@ def load_start(init: Potential | str | Path) -> Potential:
 
 
 def start_from(potential: Potential, init: Potential) -> None:
-    """Write the weights, scaling, ranges and baseline of ``init`` into a potential."""
+    """Write the weights, scaling, limits and baseline of ``init`` into a potential."""
     check_architecture(potential, init)
     carry_over(init.model, potential.model)
 

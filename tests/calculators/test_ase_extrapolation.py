@@ -129,10 +129,10 @@ def test_a_potential_without_ranges(make_potential: MakePotential) -> None:
     calculator = NNMDCalculator(make_potential("Cu"))
     evaluate(calculator, copper(0.3))
     assert calculator.num_extrapolations is None
-    with pytest.raises(ValueError, match="`potential`: expected one that knows the ranges"):
+    with pytest.raises(ValueError, match="`potential`: expected one that knows the limits"):
         calculator.extrapolation()
     for options in ({"extrapolation": "warn"}, {"max_extrapolations": 5}):
-        with pytest.raises(ValueError, match="`potential`: expected one that knows the ranges"):
+        with pytest.raises(ValueError, match="`potential`: expected one that knows the limits"):
             NNMDCalculator(make_potential("Cu"), **options)
 
 

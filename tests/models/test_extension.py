@@ -94,10 +94,10 @@ def test_nets_of_different_widths() -> None:
 def test_ranges_of_functions_of_new_neighbours_are_zero() -> None:
     potential = Potential(BPNN(ACSF(["Cu"], 4.0, [G2(eta=1.0)]), (4,)))
     potential.model.ranges.set([[0.5]], [[0.7]])
-    ranges = extend_species(potential, "Au").model.ranges
+    limits = extend_species(potential, "Au").model.ranges
     inf = float("inf")
-    assert ranges.minimum.tolist() == [[0.5, 0.0], [inf, inf]]
-    assert ranges.maximum.tolist() == [[0.7, 0.0], [-inf, -inf]]
+    assert limits.minimum.tolist() == [[0.5, 0.0], [inf, inf]]
+    assert limits.maximum.tolist() == [[0.7, 0.0], [-inf, -inf]]
 
 
 def test_what_is_refused() -> None:

@@ -22,13 +22,13 @@ MakePotential = Callable[..., Potential]
 
 
 def fit(potential: Potential, *graphs: AtomicGraph) -> Potential:
-    """Set the ranges to those of these structures."""
-    ranges = potential.model.ranges
-    limits = torch.full_like(ranges.minimum, torch.inf)
-    ranges.set(limits, -limits)
+    """Set the limits to those of these structures."""
+    limits = potential.model.ranges
+    unknown = torch.full_like(limits.minimum, torch.inf)
+    limits.set(unknown, -unknown)
     for graph in graphs:
         x = potential.model.representation(potential.cast(graph))
-        ranges.fit(x, species_ids(graph.z, potential.species))
+        limits.fit(x, species_ids(graph.z, potential.species))
     return potential
 
 
@@ -61,14 +61,14 @@ def test_training_structures_are_inside(
 def test_each_one_is_named(potential: Potential, stretched: ase.Atoms, graph_of: GraphOf) -> None:
     graph = graph_of(stretched)
     x = potential.model.representation(graph)
-    ranges, species_id = potential.model.ranges, species_ids(graph.z, potential.species)
+    limits, species_id = potential.model.ranges, species_ids(graph.z, potential.species)
     expected = [
         (i, k)
         for i in range(3)
         for k in range(x.shape[1])
-        if not ranges.minimum[species_id[i], k] - 2.2e-13
+        if not limits.minimum[species_id[i], k] - 2.2e-13
         <= x[i, k]
-        <= ranges.maximum[species_id[i], k] + 2.2e-13
+        <= limits.maximum[species_id[i], k] + 2.2e-13
     ]
     report = potential.extrapolation(graph)
     assert expected and [(one.atom, one.feature) for one in report] == expected
@@ -79,8 +79,8 @@ def test_each_one_is_named(potential: Potential, stretched: ase.Atoms, graph_of:
         functions = potential.model.representation.functions_of(one.element)
         assert one.function == functions[one.feature]
         assert one.value == float(x[one.atom, one.feature])
-        assert one.minimum == float(ranges.minimum[s, one.feature])
-        assert one.maximum == float(ranges.maximum[s, one.feature])
+        assert one.minimum == float(limits.minimum[s, one.feature])
+        assert one.maximum == float(limits.maximum[s, one.feature])
 
 
 def test_how_far_is_counted_in_ranges() -> None:
@@ -288,7 +288,7 @@ def test_it_is_saved(
 
 def test_a_potential_that_was_not_trained(acsf: ACSF, water: ase.Atoms, graph_of: GraphOf) -> None:
     with pytest.raises(
-        ValueError, match="`potential`: expected one that knows the ranges.*not been trained"
+        ValueError, match="`potential`: expected one that knows the limits.*not been trained"
     ):
         Potential(BPNN(acsf).double()).extrapolation(graph_of(water))
 

@@ -13,7 +13,7 @@ from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, Potential
 from nnmd_graph.models.extrapolation import counted
 from nnmd_graph.representations import ACSF, G2, G4, G5
-from nnmd_graph.representations.ranges import ROUNDING, rounding
+from nnmd_graph.representations.limits import ROUNDING, rounding
 from nnmd_graph.training.preparation import fit_features, widen_ranges
 
 BOTH = (torch.float32, torch.float64)

@@ -23,7 +23,7 @@ def test_counts_of_n2p2(n2p2, name: str) -> None:
 
 
 def test_every_warning_of_n2p2(n2p2) -> None:
-    """Six structures of O and H with ranges that were narrowed by 5 % on both sides.
+    """Six structures of O and H with limits that were narrowed by 5 % on both sides.
 
     The third structure has an atom without neighbours, whose functions are all zero.
     """

@@ -40,7 +40,7 @@ def silicon() -> ase.Atoms:
 def test_pairs_are_half_of_the_edges(atoms: ase.Atoms, further: float) -> None:
     atoms.rattle(0.02, seed=1)
     module = made(set(atoms.symbols))
-    both = both_ways(module.pairs(graph_of(atoms, R_C + further)))
+    both = both_ways(module.half_edges(graph_of(atoms, R_C + further)))
     graph = graph_of(atoms)
 
     def rows(edge_index: Tensor, vec: Tensor) -> np.ndarray:

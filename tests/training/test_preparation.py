@@ -8,7 +8,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.data.statistics import force_rms
-from nnmd_graph.representations.ranges import ROUNDING
+from nnmd_graph.representations.limits import ROUNDING
 from nnmd_graph.training.preparation import (
     choose_batch_size,
     fit_baseline,
@@ -90,8 +90,8 @@ def test_a_trained_potential_keeps_its_baseline_and_scaling(fit: Fit) -> None:
         if "ranges." not in name:
             assert torch.equal(value, fixed[name]), name
     # What it was trained on before and now lies inside.
-    ranges = model.model.ranges
-    assert bool((ranges.minimum <= fixed["model.ranges.minimum"]).all())
+    limits = model.model.ranges
+    assert bool((limits.minimum <= fixed["model.ranges.minimum"]).all())
     model.eval()
     assert all(len(model.extrapolation(graph)) == 0 for graph in other)
 

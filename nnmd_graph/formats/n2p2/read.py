@@ -60,7 +60,7 @@ def load_n2p2(
         energy_unit: "eV", "hartree", ..., see :mod:`nnmd_graph.units`.
 
     Returns:
-        The potential in eV and Å, float64, in evaluation mode. It knows the ranges of the
+        The potential in eV and Å, float64, in evaluation mode. It knows the limits of the
         functions in the training set from `scaling.data`.
 
     Raises:
@@ -116,7 +116,7 @@ def _representation(settings: Settings, units: Units) -> tuple[ACSF, dict[int, l
 def _scaler(
     file: Path, settings: Settings, num_features: int, columns: dict[int, list[int]]
 ) -> tuple[RangeScaler, NDArray[np.float64], NDArray[np.float64]]:
-    """Scaling, and ranges of the features with inf, -inf where an element has no function."""
+    """Scaling, and limits of the features with inf, -inf where an element has no function."""
     shape = (len(settings.species), num_features)
     scaler = RangeScaler(*shape, settings.scaling, settings.s_min, settings.s_max).double()
     rows = _scaling_rows(file, settings)

@@ -38,12 +38,12 @@ from nnmd_graph.models.checkpoint import check_finite_model
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.nn.mlp import MLP
 from nnmd_graph.representations import ACSF
+from nnmd_graph.representations.limits import default_rounding
 from nnmd_graph.representations.range_scaling import RangeScaler
-from nnmd_graph.representations.ranges import default_rounding
 from nnmd_graph.representations.scaling import FeatureScaler
 
 UNKNOWN_LIMIT = 1e300
-"""Stands for a range that is not known: nothing extrapolates."""
+"""Stands for limits that are not known: nothing extrapolates."""
 
 
 def save_n2p2(
@@ -138,12 +138,12 @@ def _nets(model: EnergyModel) -> list[MLP]:
 
 def _widen(model: EnergyModel, dtype: torch.dtype) -> None:
     """Let the limits hold what the potential itself, in ``dtype``, takes for inside."""
-    ranges = model.ranges
-    if ranges is not None:
-        known = ranges.minimum <= ranges.maximum
-        largest = torch.maximum(ranges.minimum.abs(), ranges.maximum.abs())
+    limits = model.ranges
+    if limits is not None:
+        known = limits.minimum <= limits.maximum
+        largest = torch.maximum(limits.minimum.abs(), limits.maximum.abs())
         margin = torch.where(known, default_rounding(dtype) * largest, 0.0)
-        ranges.set(ranges.minimum - margin, ranges.maximum + margin)
+        limits.set(limits.minimum - margin, limits.maximum + margin)
 
 
 def _linear_outputs(model: EnergyModel) -> bool:
@@ -300,7 +300,7 @@ def _layers(model: EnergyModel, s: int, units: Units | None) -> list[tuple[Array
 
 def _scaling(model: EnergyModel, s: int) -> Array:
     """minimum, maximum, mean and sigma of each feature, [F, 4]."""
-    scaler, ranges = model.scaler, model.ranges
+    scaler, limits = model.scaler, model.ranges
     if isinstance(scaler, RangeScaler):
         buffers = (scaler.minimum, scaler.maximum, scaler.mean, scaler.sigma)
         rows = np.stack([buffer[s].numpy() for buffer in buffers], axis=1)
@@ -313,10 +313,10 @@ def _scaling(model: EnergyModel, s: int) -> Array:
         return rows
     num_features = _nets(model)[s].linears[0].in_features
     rows = np.tile([-UNKNOWN_LIMIT, UNKNOWN_LIMIT, 0.0, 1.0], (num_features, 1))
-    if ranges is not None:
-        known = (ranges.minimum[s] <= ranges.maximum[s]).numpy()
-        rows[known, 0] = ranges.minimum[s].numpy()[known]
-        rows[known, 1] = ranges.maximum[s].numpy()[known]
+    if limits is not None:
+        known = (limits.minimum[s] <= limits.maximum[s]).numpy()
+        rows[known, 0] = limits.minimum[s].numpy()[known]
+        rows[known, 1] = limits.maximum[s].numpy()[known]
     if isinstance(scaler, FeatureScaler):
         rows[:, 2] = scaler.mean[s].numpy()
         rows[:, 3] = np.where(rows[:, 0] < rows[:, 1], _sigma(scaler, s), 0.0)

@@ -25,7 +25,11 @@ from nnmd_graph.representations.chunks import AtomChunk
 from nnmd_graph.representations.representation import FixedRepresentation, Representation
 from nnmd_graph.representations.symmetry.functions import SymmetryFunction, from_dict
 from nnmd_graph.representations.symmetry.kernels.blocks import FunctionSet
-from nnmd_graph.representations.symmetry.kernels.tables import Range, keep_freed_memory, ranges
+from nnmd_graph.representations.symmetry.kernels.tables import (
+    EdgeChunk,
+    edge_chunks,
+    keep_freed_memory,
+)
 from nnmd_graph.representations.symmetry.more_elements import (
     columns_of_functions,
     extended_functions,
@@ -185,18 +189,18 @@ class ACSF(FixedRepresentation):
     def chunks(self, graph: AtomicGraph) -> Iterator[AtomChunk]:
         """Values at a few atoms at a time, with the way back to their edges.
 
-        Everything that belongs to a piece may be forgotten before the next one, so memory stays
+        Everything that belongs to a chunk may be forgotten before the next one, so memory stays
         bounded and arrays stay in the cache. Nothing is recorded for autograd.
         """
         keep_freed_memory()
         with torch.no_grad():
-            for part in self._ranges(graph):
-                vec = edge_vectors(graph, part.edges)
-                for rows in part.rows:
+            for chunk in self._edge_chunks(graph):
+                vec = edge_vectors(graph, chunk.edges)
+                for rows in chunk.rows:
                     functions = self._sets[rows.element]
                     x, pullback = functions(vec, rows.edges)
                     x = nn.functional.pad(x, (0, self.num_features - len(functions)))
-                    yield AtomChunk(rows, part.edges.start, vec, x, pullback)
+                    yield AtomChunk(rows, chunk.edges.start, vec, x, pullback)
 
     def compile_sums(self) -> ACSF:
         """Compile the elementwise work of sums over pairs, for forces and MD.
@@ -225,15 +229,15 @@ class ACSF(FixedRepresentation):
         check_graph(graph)
         x = graph.pos.new_zeros(graph.num_nodes, self.num_features)
         jacobian = graph.pos.new_zeros(graph.edge_index.shape[1], 3, self.num_features)
-        for part in self._ranges(graph):
-            vec = edge_vectors(graph, part.edges)
-            for rows in part.rows:
+        for chunk in self._edge_chunks(graph):
+            vec = edge_vectors(graph, chunk.edges)
+            for rows in chunk.rows:
                 functions = self._sets[rows.element]
                 values, columns = functions.jacobian(vec, rows.edges)
                 x[rows.centres, : len(functions)] = values
                 for edges, table in zip(rows.edges, columns, strict=True):
                     there = edges >= 0
-                    place = edges[there] + part.edges.start
+                    place = edges[there] + chunk.edges.start
                     jacobian[place, :, : len(functions)] = table[there]
         return x, jacobian
 
@@ -259,9 +263,9 @@ class ACSF(FixedRepresentation):
             return None
         return merged_functions(self.species, self.functions_of, known, num_rows)
 
-    def _ranges(self, graph: AtomicGraph) -> Iterator[Range]:
+    def _edge_chunks(self, graph: AtomicGraph) -> Iterator[EdgeChunk]:
         species_id = species_ids(graph.z, self.species)
-        return ranges(graph, species_id, len(self.species), self.cutoff)
+        return edge_chunks(graph, species_id, len(self.species), self.cutoff)
 
     # -- construction --------------------------------------------------------------------------
 
@@ -315,12 +319,12 @@ class _Features(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vec: Tensor, acsf: ACSF, graph: AtomicGraph) -> Tensor:
         ctx.save_for_backward(vec)
-        ctx.acsf, ctx.ranges, ctx.pullbacks = acsf, list(acsf._ranges(graph)), []
+        ctx.acsf, ctx.chunks, ctx.pullbacks = acsf, list(acsf._edge_chunks(graph)), []
         x = vec.new_zeros(graph.num_nodes, acsf.num_features)
         keep = vec.requires_grad and len(vec) < MAX_KEPT_EDGES
-        for part in ctx.ranges:
-            for rows in part.rows:
-                values, pullback = acsf._sets[rows.element](vec[part.edges], rows.edges)
+        for chunk in ctx.chunks:
+            for rows in chunk.rows:
+                values, pullback = acsf._sets[rows.element](vec[chunk.edges], rows.edges)
                 x[rows.centres, : values.shape[1]] = values
                 ctx.pullbacks.append(pullback if keep else None)
         return x
@@ -330,10 +334,10 @@ class _Features(torch.autograd.Function):
         (vec,), (w,) = ctx.saved_tensors, grad
         pullbacks = iter(ctx.pullbacks)
         parts = []
-        for part in ctx.ranges:
-            own = vec[part.edges]
+        for chunk in ctx.chunks:
+            own = vec[chunk.edges]
             total = torch.zeros_like(own)
-            for rows in part.rows:
+            for rows in chunk.rows:
                 functions, pullback = ctx.acsf._sets[rows.element], next(pullbacks)
                 if pullback is None or torch.is_grad_enabled():
                     # Computed anew as operations on vec, which autograd records.

@@ -115,10 +115,10 @@ def test_energy_by_hand(folder: Path) -> None:
 
 def test_ranges_are_known(folder: Path) -> None:
     potential = load_n2p2(folder, **UNITS)
-    ranges = potential.model.ranges
-    assert ranges.minimum[1].tolist() == [0.0, 0.5, 0.0]
-    assert ranges.maximum[1].tolist() == [1.0, 1.5, 0.1]
-    assert ranges.maximum[0].tolist() == [2.0, -np.inf, -np.inf]
+    limits = potential.model.ranges
+    assert limits.minimum[1].tolist() == [0.0, 0.5, 0.0]
+    assert limits.maximum[1].tolist() == [1.0, 1.5, 0.1]
+    assert limits.maximum[0].tolist() == [2.0, -np.inf, -np.inf]
     graph = AtomicGraph.from_atoms(water(), potential.cutoff, dtype=torch.float64)
     assert {one.element for one in potential.extrapolation(graph)} <= {"O", "H"}
 
@@ -334,7 +334,7 @@ def test_weights_that_are_refused(folder: Path) -> None:
 
 
 def test_a_net_that_has_no_value_for_a_lone_atom(tmp_path: Path) -> None:
-    """A lone atom is far outside of narrow ranges."""
+    """A lone atom is far outside of narrow limits."""
     narrow = SCALING.replace("0.5 1.5 1.0", "1.0 1.00001 -1.0")
     text = SETTINGS.replace("short t p l", "short e l l")
     with pytest.raises(ValueError, match="finite for an atom without neighbours, got nan"):

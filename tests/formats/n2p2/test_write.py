@@ -63,7 +63,7 @@ def acsf() -> ACSF:
 
 @pytest.fixture
 def fitted(batch: Batch) -> Callable[[EnergyModel], Potential]:
-    """Scaling, ranges and baseline as after training."""
+    """Scaling, limits and baseline as after training."""
 
     def fit(model: EnergyModel, scale: float = 0.7) -> Potential:
         x = model.representation(batch)

@@ -234,11 +234,11 @@ def test_jacobian_without_edges(graph_of, functions) -> None:
     assert jacobian.shape == (0, 3, acsf.num_features)
 
 
-@pytest.fixture(params=["small pieces", "small ranges", "nothing kept"])
+@pytest.fixture(params=["small tables", "small chunks", "nothing kept"])
 def little_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "small pieces":
+    if request.param == "small tables":
         monkeypatch.setitem(tables.MAX_PAIRS, "cpu", 150)
-    elif request.param == "small ranges":
+    elif request.param == "small chunks":
         monkeypatch.setitem(tables.MAX_EDGES, "cpu", 20)
     else:
         monkeypatch.setattr(acsf_module, "MAX_KEPT_EDGES", 1)

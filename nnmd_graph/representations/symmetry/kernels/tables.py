@@ -20,8 +20,8 @@ from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.spherical import SphericalHarmonics
 from nnmd_graph.representations.symmetry.kernels.factors import RadialFactors, ValueAndSlope
 
-# Pairs of neighbours in a piece of work: few enough for the memory, many enough to make small
-# what each piece costs besides.
+# Pairs of neighbours in the tables of some centres: few enough for the memory, many enough to make
+# the other costs of a set of tables small.
 MAX_PAIRS = {"cpu": 2**21, "cuda": 2**25}
 
 # Edges whose vectors are held at once.
@@ -33,13 +33,13 @@ EVERY = -1
 
 @dataclass(frozen=True)
 class Rows:
-    """Which edges stand in the tables of a piece of work.
+    """Edges of some centres of one element, as places in tables.
 
     Attributes:
         centres: Centres, [C], all of one element, as numbers in the graph.
         element: That element's local number.
         edges: Edge of each place, [C, n_s], for each neighbour element s; -1 where there is none.
-            Numbers count in the range of edges that the piece belongs to.
+            Numbers count from the first edge of the chunk.
     """
 
     centres: Tensor
@@ -48,12 +48,12 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Range:
-    """Consecutive edges of a graph, those of some centres, and the pieces of work they make.
+class EdgeChunk:
+    """Consecutive edges of a graph, those of some centres, and their places in tables.
 
     Attributes:
         edges: The edges.
-        rows: Pieces of work.
+        rows: Tables of centres of one element each.
     """
 
     edges: slice
@@ -165,10 +165,10 @@ def _sum(one: Tensor | None, other: Tensor) -> Tensor:
     return torch.cat([one[: len(other)] + other, one[len(other) :]])
 
 
-def ranges(
+def edge_chunks(
     graph: AtomicGraph, species_id: Tensor, num_species: int, cutoff: float
-) -> Iterator[Range]:
-    """Cut the edges of a graph, sorted by centre, into ranges of whole centres.
+) -> Iterator[EdgeChunk]:
+    """Cut the edges of a graph, sorted by centre, into chunks of whole centres.
 
     Args:
         graph: A graph or a batch with edges sorted by centre.
@@ -190,7 +190,7 @@ def ranges(
             inside = torch.nonzero((vec * vec).sum(-1) < cutoff**2).squeeze(-1)
         key = (take(centre[edges], inside) - start) * num_species
         key = key + take(species_id, take(neighbor[edges], inside))
-        yield Range(edges, list(_rows(inside, key, species_id[start:stop], num_species, start)))
+        yield EdgeChunk(edges, list(_rows(inside, key, species_id[start:stop], num_species, start)))
         start, first = stop, last
 
 
@@ -198,7 +198,7 @@ def ranges(
 def keep_freed_memory() -> None:
     """Let the C library keep what large arrays leave behind instead of giving it back each time.
 
-    Pieces of work allocate and free the same arrays over and over. glibc returns them to the
+    Each set of tables allocates and frees the same arrays. glibc returns them to the
     system unless it has seen larger ones come and go: one of the largest size that it looks at,
     32 MB, is enough. Elsewhere this does nothing.
     """
@@ -208,7 +208,7 @@ def keep_freed_memory() -> None:
 def _rows(
     ids: Tensor, key: Tensor, element: Tensor, num_species: int, offset: int
 ) -> Iterator[Rows]:
-    """Pieces: centres of one element with about as many neighbours, as tables of edges.
+    """Centres of one element with similar numbers of neighbours, as tables of edges.
 
     Args:
         ids: Numbers of edges, [M].

@@ -1,4 +1,4 @@
-"""Ranges of features over a training set: where a net interpolates, and where it does not."""
+"""Limits of features over a training set: where a net interpolates, and where it does not."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def rounding(graph: AtomicGraph) -> Float[Tensor, " N"]:
     return torch.where(exact > 0, ROUNDING[torch.float64], coarse)[structure]
 
 
-class FeatureRanges(nn.Module):
+class FeatureLimits(nn.Module):
     r"""Smallest and largest value of each feature and element over a training set.
 
     Atom i of element s extrapolates in feature k if
@@ -108,12 +108,12 @@ class FeatureRanges(nn.Module):
 
     @property
     def known(self) -> Tensor:
-        """Elements that have ranges, [S], bool."""
+        """Elements that have limits, [S], bool."""
         return (self.minimum <= self.maximum).any(dim=1)
 
     @property
     def fitted(self) -> bool:
-        """Tell whether any element has ranges."""
+        """Tell whether any element has limits."""
         return bool(self.known.any())
 
     @torch.no_grad()
@@ -140,16 +140,16 @@ class FeatureRanges(nn.Module):
             raise ValueError(
                 f"`minimum`: expected at most `maximum`, got {float(low[s, k])} and "
                 f"{float(high[s, k])} for element {s}, feature {k}; give inf and -inf where the "
-                "range is unknown"
+                "limits are unknown"
             )
         self.minimum.copy_(low)
         self.maximum.copy_(high)
 
     @torch.no_grad()
     def carry_over(
-        self, old: FeatureRanges, origins: Origins, columns: Sequence[Columns | None]
+        self, old: FeatureLimits, origins: Origins, columns: Sequence[Columns | None]
     ) -> None:
-        """Take over the ranges of known elements.
+        """Take over the limits of known elements.
 
         Functions of new neighbours were zero at all training atoms.
 
@@ -174,7 +174,7 @@ class FeatureRanges(nn.Module):
         species_id: Int[Tensor, " N"],
         part: Float[Tensor, " N"] | None = None,
     ) -> None:
-        """Widen the ranges to hold these atoms; every training atom must come by here once.
+        """Widen the limits to hold these atoms; every training atom must come by here once.
 
         Args:
             x: Features.
@@ -200,7 +200,7 @@ class FeatureRanges(nn.Module):
         species_id: Int[Tensor, " N"],
         part: Float[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "N F"]:
-        """Distance of each value from its range: above positive, below negative, inside 0, [N, F].
+        """Distance of each value from its limits: above positive, below negative, inside 0, [N, F].
 
         Features may be the first F' only, [N, F'], where the others are known to be zero; ``part``
         is the :func:`rounding` of the graph, None for that of x.
@@ -225,8 +225,8 @@ class FeatureRanges(nn.Module):
         rows = max(1, MAX_VALUES // max(1, x.shape[1]))
         if part is None:
             part = x.new_full((len(x),), default_rounding(x.dtype), dtype=torch.float64)
-        pieces = zip(x.split(rows), species_id.split(rows), part.split(rows), strict=True)
-        return torch.cat([(self.excess(*piece) != 0.0).sum(dim=1) for piece in pieces])
+        parts = zip(x.split(rows), species_id.split(rows), part.split(rows), strict=True)
+        return torch.cat([(self.excess(*one) != 0.0).sum(dim=1) for one in parts])
 
     def _limits(self) -> tuple[Tensor, Tensor, Tensor]:
         """Limits with none where they are unknown, and the larger one's size, each [S, F]."""
@@ -259,7 +259,7 @@ class FeatureRanges(nn.Module):
         finally:
             self._watchers.remove(watcher)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeatureRanges:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeatureLimits:
         before = self.minimum, self.maximum
         super()._apply(fn, recurse)
         # float64 of its own: the rounding to a model's float32 would put training atoms outside.
@@ -269,7 +269,7 @@ class FeatureRanges(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        # Files of version 0.1 have no ranges; theirs are unknown, which is no error.
+        # Files of version 0.1 have no limits; theirs are unknown, which is no error.
         for name, value in (("minimum", torch.inf), ("maximum", -torch.inf)):
             unknown = torch.full_like(self.get_buffer(name), value)
             state_dict.setdefault(prefix + name, unknown)

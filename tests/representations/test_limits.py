@@ -1,4 +1,4 @@
-"""Ranges of features: what counts as outside, and by how much."""
+"""Limits of features: what counts as outside, and by how much."""
 
 import copy
 import pickle
@@ -8,52 +8,52 @@ import hypothesis.strategies as st
 import pytest
 import torch
 
-from nnmd_graph.representations.ranges import EPS, ROUNDING, FeatureRanges
+from nnmd_graph.representations.limits import EPS, ROUNDING, FeatureLimits
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-def fitted() -> FeatureRanges:
+def fitted() -> FeatureLimits:
     """Two elements, three features; the last feature of the second is always zero."""
-    ranges = FeatureRanges(2, 3)
-    ranges.set([[0.0, -1.0, 2.0], [1.0, 0.5, 0.0]], [[1.0, 1.0, 4.0], [3.0, 0.5, 0.0]])
-    return ranges
+    limits = FeatureLimits(2, 3)
+    limits.set([[0.0, -1.0, 2.0], [1.0, 0.5, 0.0]], [[1.0, 1.0, 4.0], [3.0, 0.5, 0.0]])
+    return limits
 
 
 def test_nothing_is_outside_of_what_is_unknown() -> None:
-    ranges = FeatureRanges(2, 3)
+    limits = FeatureLimits(2, 3)
     x = torch.tensor([[1e300, -1e300, 0.0], [0.0, 1.0, 2.0]])
-    assert not ranges.fitted and not ranges.known.any()
-    assert not ranges.excess(x, torch.tensor([0, 1])).any()
-    assert "unknown" in repr(ranges)
+    assert not limits.fitted and not limits.known.any()
+    assert not limits.excess(x, torch.tensor([0, 1])).any()
+    assert "unknown" in repr(limits)
 
 
 def test_signed_amounts_outside_by_element() -> None:
     x = torch.tensor([[1.5, -1.25, 3.0], [0.0, 1.0, 2.0], [1.5, 0.75, 0.0], [0.0, 0.5, 1e-9]])
     expected = [[0.5, -0.25, 0.0], [0.0, 0.0, 0.0], [0.0, 0.25, 0.0], [-1.0, 0.0, 1e-9]]
-    ranges, species_id = fitted(), torch.tensor([0, 0, 1, 1])
-    assert torch.equal(ranges.excess(x, species_id), torch.tensor(expected))
-    assert ranges.count(x, species_id).tolist() == [2, 0, 1, 2]
-    assert ranges.count(x[:, :2], species_id).tolist() == [2, 0, 1, 1]
+    limits, species_id = fitted(), torch.tensor([0, 0, 1, 1])
+    assert torch.equal(limits.excess(x, species_id), torch.tensor(expected))
+    assert limits.count(x, species_id).tolist() == [2, 0, 1, 2]
+    assert limits.count(x[:, :2], species_id).tolist() == [2, 0, 1, 1]
 
 
 def test_the_tolerance_is_that_of_n2p2() -> None:
     """value + eps < minimum or value - eps > maximum, eps = 1000 * DBL_EPSILON, absolute."""
     assert EPS == pytest.approx(2.220446049250313e-13, rel=1e-12)
-    ranges = FeatureRanges(1, 1)
-    ranges.set([[0.0]], [[1e-3]])
+    limits = FeatureLimits(1, 1)
+    limits.set([[0.0]], [[1e-3]])
     for inside, outside in ((-0.99 * EPS, -1.01 * EPS), (1e-3 + 0.99 * EPS, 1e-3 + 1.01 * EPS)):
         x = torch.tensor([[inside], [outside]])
-        assert ranges.count(x, torch.zeros(2, dtype=torch.long)).tolist() == [0, 1]
+        assert limits.count(x, torch.zeros(2, dtype=torch.long)).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_rounding_of_large_values_does_not_count(dtype: torch.dtype) -> None:
-    ranges = FeatureRanges(1, 1).to(dtype)
-    ranges.set([[-1000.0]], [[500.0]])
+    limits = FeatureLimits(1, 1).to(dtype)
+    limits.set([[-1000.0]], [[500.0]])
     eps = 1000.0 * ROUNDING[dtype]
     x = torch.tensor([[500.0 + 0.5 * eps], [500.0 + 2 * eps]], dtype=dtype)
-    assert ranges.count(x, torch.zeros(2, dtype=torch.long)).tolist() == [0, 1]
+    assert limits.count(x, torch.zeros(2, dtype=torch.long)).tolist() == [0, 1]
 
 
 @hypothesis.given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 2**20))
@@ -61,40 +61,40 @@ def test_no_atom_that_was_fitted_is_outside(num_atoms: int, pieces: int, seed: i
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(num_atoms, 4, generator=generator)
     species_id = torch.randint(3, (num_atoms,), generator=generator)
-    ranges = FeatureRanges(3, 4)
+    limits = FeatureLimits(3, 4)
     for rows, ids in zip(x.chunk(pieces), species_id.chunk(pieces), strict=True):
-        ranges.fit(rows, ids)
-    assert not ranges.excess(x, species_id).any()
-    assert ranges.known.tolist() == [bool((species_id == s).any()) for s in range(3)]
+        limits.fit(rows, ids)
+    assert not limits.excess(x, species_id).any()
+    assert limits.known.tolist() == [bool((species_id == s).any()) for s in range(3)]
     for s in species_id.unique().tolist():
-        assert torch.equal(ranges.minimum[s], x[species_id == s].amin(0))
-        assert torch.equal(ranges.maximum[s], x[species_id == s].amax(0))
-    moved = x + (ranges.maximum - ranges.minimum)[species_id] + 1.0
-    assert ranges.count(moved, species_id).tolist() == [4] * num_atoms
+        assert torch.equal(limits.minimum[s], x[species_id == s].amin(0))
+        assert torch.equal(limits.maximum[s], x[species_id == s].amax(0))
+    moved = x + (limits.maximum - limits.minimum)[species_id] + 1.0
+    assert limits.count(moved, species_id).tolist() == [4] * num_atoms
 
 
 def test_many_atoms_are_compared_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     x, species_id = 2 * torch.randn(50, 3), torch.arange(50) % 2
     expected = fitted().count(x, species_id)
-    monkeypatch.setattr("nnmd_graph.representations.ranges.MAX_VALUES", 20)
+    monkeypatch.setattr("nnmd_graph.representations.limits.MAX_VALUES", 20)
     assert torch.equal(fitted().count(x, species_id), expected)
     assert fitted().count(x[:0], species_id[:0]).tolist() == []
 
 
 def test_limits_stay_in_float64_and_move_with_the_model() -> None:
     third = torch.full((1, 1), 1 / 3)
-    ranges = FeatureRanges(1, 1).float()
-    ranges.set(third, third)
-    for moved in (ranges.float(), ranges.half(), ranges.double(), copy.deepcopy(ranges)):
+    limits = FeatureLimits(1, 1).float()
+    limits.set(third, third)
+    for moved in (limits.float(), limits.half(), limits.double(), copy.deepcopy(limits)):
         assert moved.minimum.dtype == torch.float64
         assert torch.equal(moved.minimum, third) and torch.equal(moved.maximum, third)
-    assert ranges.to("meta").maximum.device.type == "meta"
+    assert limits.to("meta").maximum.device.type == "meta"
 
 
 def test_saved_and_loaded() -> None:
     state = fitted().state_dict()
     assert set(state) == {"minimum", "maximum"}
-    other = FeatureRanges(2, 3).float()
+    other = FeatureLimits(2, 3).float()
     other.load_state_dict(state)
     for name, limit in fitted().named_buffers():
         assert torch.equal(other.get_buffer(name), limit)
@@ -112,14 +112,14 @@ def test_a_file_without_ranges_leaves_them_unknown() -> None:
 
 
 def test_watchers_see_what_is_shown_meanwhile() -> None:
-    ranges, seen = fitted(), []
+    limits, seen = fitted(), []
     x, species_id = torch.randn(2, 3, requires_grad=True), torch.tensor([0, 1])
-    ranges.show(x, species_id)
-    with ranges.watched(lambda *given: seen.append(given)):
-        ranges.show(x, species_id, species_id)
-    with pytest.raises(KeyError), ranges.watched(lambda *given: seen.append(given)):
+    limits.show(x, species_id)
+    with limits.watched(lambda *given: seen.append(given)):
+        limits.show(x, species_id, species_id)
+    with pytest.raises(KeyError), limits.watched(lambda *given: seen.append(given)):
         raise KeyError
-    ranges.show(x, species_id)
+    limits.show(x, species_id)
     assert len(seen) == 1
     assert torch.equal(seen[0][0], x) and not seen[0][0].requires_grad
     assert torch.equal(seen[0][1], species_id) and seen[0][2] is species_id
@@ -136,7 +136,7 @@ def test_watchers_see_what_is_shown_meanwhile() -> None:
     ],
 )
 def test_wrong_limits(minimum: object, maximum: object, message: str) -> None:
-    ranges = FeatureRanges(1, 1)
+    limits = FeatureLimits(1, 1)
     with pytest.raises(ValueError, match=message):
-        ranges.set(minimum, maximum)
-    assert not ranges.fitted
+        limits.set(minimum, maximum)
+    assert not limits.fitted
