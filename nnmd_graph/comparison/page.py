@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 
 from nnmd_graph.comparison.potentials import Row, cost, has_numbers, spread
 from nnmd_graph.evaluation.metrics import UNITS, number
-from nnmd_graph.evaluation.report import STYLE, figure_html, html_table, pairs_table
-from nnmd_graph.files import replacing
+from nnmd_graph.evaluation.report import figure_html, html_table, pairs_table, write_html
 from nnmd_graph.versions import versions
 
 BAD = "td.bad { text-align: left; color: #a33; }"
@@ -52,16 +51,7 @@ def write_page(
         parts += [figure_html(caption, image) for caption, image in images.items()]
     parts += ["<h2>Settings</h2>", f"<pre>{html.escape(settings)}</pre>"]
     parts += ["<h2>Versions</h2>", pairs_table(versions())]
-    text = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}{BAD}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
+    return write_html(path, title, parts, BAD)
 
 
 def error_table(rows: Sequence[Row]) -> str:

@@ -11,12 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-from ase.stress import full_3x3_to_voigt_6_stress
-
 from nnmd_graph.comparison.cost import hardware, peak_memory, spread_out, time_potentials
 from nnmd_graph.data import AtomsDataset
+from nnmd_graph.data.frames import labelled
 from nnmd_graph.evaluation.evaluate import evaluate
 from nnmd_graph.evaluation.metrics import UNITS, check_labelled, number
 from nnmd_graph.files import replacing, write_json
@@ -196,28 +193,13 @@ def _with_cutoff(
     """The data set with graphs of the potential's own cutoff and dtype, made once for each."""
     key = (potential.cutoff, potential.dtype)
     if key not in parts:
-        frames = [_labelled(dataset, n) for n in range(len(dataset))]
+        frames = [labelled(*pair) for pair in zip(dataset.frames, dataset.labels, strict=True)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # missing labels were spoken of when it was read
             parts[key] = AtomsDataset(
                 frames, key[0], dtype=key[1], backend=dataset.backend, sources=dataset.sources
             )
     return parts[key]
-
-
-def _labelled(dataset: AtomsDataset, n: int) -> Atoms:
-    """A frame whose labels, whatever their names were, are those of a calculator."""
-    frame, labels = dataset.frames[n], dataset.labels[n]
-    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
-    stress = labels.stress
-    results = {
-        "energy": labels.energy,
-        "forces": labels.forces,
-        "stress": None if stress is None else full_3x3_to_voigt_6_stress(stress),
-    }
-    there = {name: value for name, value in results.items() if value is not None}
-    atoms.calc = SinglePointCalculator(atoms, **there)
-    return atoms
 
 
 def count_parameters(potential: Potential) -> int:

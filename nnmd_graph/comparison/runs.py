@@ -11,14 +11,12 @@ from typing import Any
 
 import ase.io
 import numpy as np
-from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.comparison.config import ComparisonConfig
 from nnmd_graph.comparison.cost import hardware, peak_memory
 from nnmd_graph.comparison.potentials import count_parameters, reason
 from nnmd_graph.data import AtomsDataset
+from nnmd_graph.data.frames import labelled
 from nnmd_graph.data.isolated import is_isolated_atom
 from nnmd_graph.devices import find_device
 from nnmd_graph.evaluation.metrics import Metrics
@@ -191,19 +189,7 @@ def write_subsets(config: ComparisonConfig, folder: Path, parts: Parts) -> None:
 def _write(config: ComparisonConfig, part: AtomsDataset, path: Path) -> None:
     # What other keys name, weights for example, goes along
     keys = [key for name, key in config.data.keys().items() if key and name not in LABELS]
-    frames = []
-    for frame, known in zip(part.frames, part.labels, strict=True):
-        atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
-        atoms.info = {key: frame.info[key] for key in keys if key in frame.info}
-        stress = known.stress
-        results = {
-            "energy": known.energy,
-            "forces": known.forces,
-            "stress": None if stress is None else full_3x3_to_voigt_6_stress(stress),
-        }
-        there = {name: value for name, value in results.items() if value is not None}
-        atoms.calc = SinglePointCalculator(atoms, **there)
-        frames.append(atoms)
+    frames = [labelled(*pair, keys) for pair in zip(part.frames, part.labels, strict=True)]
     with replacing(path) as temporary:
         ase.io.write(temporary, frames, format="traj", parallel=False)
 

@@ -9,7 +9,6 @@ import ase
 import numpy as np
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from nnmd_graph.elements import check_atomic_numbers
@@ -77,15 +76,23 @@ def snapshot(atoms: ase.Atoms, labels: Labels) -> ase.Atoms:
         frame.calc = copy.copy(atoms.calc)
         frame.calc.results = dict(atoms.calc.results)
     elif atoms.calc is not None:  # a live calculator would go on to other structures
-        stress = labels.stress
-        frame.calc = SinglePointCalculator(
-            frame,
-            energy=labels.energy,
-            forces=labels.forces,
-            stress=None if stress is None else full_3x3_to_voigt_6_stress(stress),
-        )
+        frame.calc = SinglePointCalculator(frame, **labels.results())
     assert isinstance(frame, ase.Atoms)
     return frame
+
+
+def labelled(frame: ase.Atoms, labels: Labels, keys: Iterable[str] = ()) -> ase.Atoms:
+    """A structure whose labels, whatever their names were, are those of a calculator.
+
+    Args:
+        frame: the structure.
+        labels: its labels.
+        keys: entries of `frame.info` that go along.
+    """
+    atoms = ase.Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
+    atoms.info = {key: frame.info[key] for key in keys if key in frame.info}
+    atoms.calc = SinglePointCalculator(atoms, **labels.results())
+    return atoms
 
 
 def positions_of(index: Any, length: int) -> NDArray[np.int64]:

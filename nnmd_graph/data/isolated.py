@@ -85,8 +85,7 @@ def split_with_isolated(
     if groups is not None:
         if len(groups) != num_frames:
             split_indices(num_frames, train, val, test, seed=seed, groups=groups)  # says so
-        listed = groups.tolist() if hasattr(groups, "tolist") else groups
-        groups = [listed[i] for i in others.tolist()]
+        groups = [groups[i] for i in others.tolist()]
     parts = split_indices(len(others), *drawn, seed=seed, groups=groups)
     a, b, c = (others[part] for part in parts)
     return (np.union1d(a, lone) if sizes[0] else a), b, c

@@ -7,6 +7,7 @@ from typing import Any
 
 import ase
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nnmd_graph.errors import did_you_mean
@@ -150,10 +151,10 @@ def _split_groups(
         raise ValueError(
             f"`groups`: expected one label for each of the {num_frames} frames, got {len(groups)}"
         )
-    # Elements of a tensor are equal to nothing but themselves, its numbers are
-    labels = groups.tolist() if hasattr(groups, "tolist") else groups
     members: dict[Hashable, list[int]] = {}
-    for frame, group in enumerate(labels):
+    for frame, given in enumerate(groups):
+        # Elements of a tensor are equal to nothing but themselves, its numbers are
+        group = given.tolist() if isinstance(given, torch.Tensor) else given
         if not isinstance(group, Hashable):
             raise TypeError(
                 f"`groups`: expected labels that can be compared, such as int or str, got "

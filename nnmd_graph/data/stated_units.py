@@ -9,7 +9,6 @@ from typing import Any
 
 import ase
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from nnmd_graph.graph import Labels
 from nnmd_graph.graph.labels import Key, is_virial_name, key_names
@@ -219,9 +218,7 @@ def converted(
     results = dict(getattr(atoms.calc, "results", None) or {})
     for name in ("energy", "free_energy", "energies", "forces", "stress", "stresses"):
         results.pop(name, None)
-    stress = labels.stress
-    values: dict[str, Any] = {"energy": labels.energy, "forces": labels.forces}
-    values["stress"] = None if stress is None else full_3x3_to_voigt_6_stress(stress)
+    values = labels.results()
     for argument, names in keys.items():
         label = argument.removesuffix("_key")
         for word in key_names(names):
@@ -230,9 +227,9 @@ def converted(
                     continue
                 if label == "virial" or is_virial_name(word):
                     table[word] = table[word] * units.energy
-                elif values.get(label) is not None:
+                elif label in values:
                     table[word] = values[label]
-    results |= {name: value for name, value in values.items() if value is not None}
+    results |= values
     if results:
         frame.calc = SinglePointCalculator(frame, **results)
     assert isinstance(frame, ase.Atoms)

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +75,18 @@ def write_report(
         text = config if isinstance(config, str) else _yaml(config)
         parts += ["<h2>Configuration</h2>", f"<pre>{html.escape(text)}</pre>"]
     parts += ["<h2>Versions</h2>", pairs_table(versions())]
+    return write_html(folder / "report.html", title, parts)
+
+
+def write_html(path: Path, title: str, parts: Sequence[str], style: str = "") -> Path:
+    """Write the parts of a page below each other, with the look of all pages and more style."""
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<title>{html.escape(title)}</title><style>{STYLE}{style}</style></head>\n<body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
-    path = folder / "report.html"
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path

@@ -8,7 +8,7 @@ from typing import Any
 import ase
 import numpy as np
 import torch
-from ase.stress import voigt_6_to_full_3x3_stress
+from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from numpy.typing import ArrayLike, NDArray
 
 from nnmd_graph.quantities import QUANTITIES, Quantity, quantity_of
@@ -60,6 +60,12 @@ class Labels:
     def get(self, name: str) -> Any:
         """The label of a quantity; None where there is none."""
         return self.more.get(name) if name not in _CHECKS else getattr(self, name)
+
+    def results(self) -> dict[str, Any]:
+        """Energy, forces and stress that are there, as a calculator of ASE holds them."""
+        stress = None if self.stress is None else full_3x3_to_voigt_6_stress(self.stress)
+        values = {"energy": self.energy, "forces": self.forces, "stress": stress}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def has_force(self) -> NDArray[np.bool_] | None:

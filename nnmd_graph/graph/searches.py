@@ -63,7 +63,7 @@ def _torch_cluster(r: Floats, h: Floats, periodic: Bools, r_c: float) -> Pairs:
         from torch_cluster import radius
     except ImportError as error:
         raise ImportError(
-            "`backend`: 'torch_cluster' needs the package torch-cluster, which is not installed; "
+            "`backend`: expected the package torch-cluster for 'torch_cluster', got none; "
             "run `pip install --no-build-isolation nnmd-graph[pyg-ext]`, or use backend='vesin'"
         ) from error
 

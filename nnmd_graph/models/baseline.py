@@ -67,7 +67,7 @@ class Baseline(nn.Module):
         missing = [z for z in self.species if z not in isolated_energies]
         if missing:
             raise ValueError(
-                f"`isolated_energies`: expected every element of the model, missing {missing} "
+                f"`isolated_energies`: expected every element of the model, got none for {missing} "
                 "(atomic numbers); give their energies in eV"
             )
         if not scale > 0.0:

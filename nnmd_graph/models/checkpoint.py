@@ -61,7 +61,9 @@ def register(module: type[Registered]) -> type[Registered]:
     """
     name = module.__name__
     if MODULES.get(name, module) is not module:
-        raise ValueError(f"`module`: expected a name of its own, {name!r} is taken; rename it")
+        raise ValueError(
+            f"`module`: expected a name of its own, got {name!r}, which is taken; rename it"
+        )
     if getattr(module, "hyper_parameters", None) is None:
         raise TypeError(
             f"`module`: expected a class with hyper_parameters(), got {name}; let it return the "

@@ -17,7 +17,7 @@ except ImportError as error:
         'pip install "nnmd-graph[test]"'
     ) from error
 
-# Before the classes are imported, so that their assertions show values where they fail
+# Before the classes are imported (E402), so that their assertions show values where they fail
 pytest.register_assert_rewrite(
     *(f"nnmd_graph.testing.{name}" for name in ("battery", "symmetries", "derivatives", "batches"))
 )

@@ -119,7 +119,7 @@ class BatteryTests:
 
 def few_structures(test: Callable[..., None]) -> Callable[..., None]:
     """Mark a test for which three structures show as much as all of them."""
-    test.few_structures = True  # type: ignore[attr-defined]
+    test.few_structures = True  # type: ignore[attr-defined]  # a mark for pytest_generate_tests
     return test
 
 

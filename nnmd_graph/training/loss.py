@@ -238,8 +238,8 @@ class Loss:
             weights["energy"] = energy
         if not sums:
             raise ValueError(
-                f"`loss` needs labels that the data have, got {self!r} and none of them; "
-                "check the energy, forces and stress keys of the data"
+                f"`loss`: expected terms that the data have labels for, got {self!r} and none of "
+                "them; check the energy, forces and stress keys of the data"
             )
         terms = [weights[term] * square / _divisor(count) for term, (square, count) in sums.items()]
         return torch.stack(terms).sum()

@@ -67,9 +67,9 @@ def _kind_of(key: str, model: type[BaseModel]) -> Any:
                 f"{name!r} behind it, but it is a value; write --set {'.'.join(done)}=..."
             )
         done.append(name)
-    if _section(kind) is not None:
-        # mypy does not see that the second call gives what the first one did
-        inside = next(iter(_section(kind).model_fields))  # type: ignore[union-attr]
+    section = _section(kind)
+    if section is not None:
+        inside = next(iter(section.model_fields))
         raise ValueError(
             f"`--set {key}`: expected a key, got a section; write for example "
             f"--set {key}.{inside}=..."

@@ -111,7 +111,7 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | No
         problem = reason(error)
     if problem:
         raise ValueError(
-            f"`resume` needs a whole checkpoint, got {str(path)!r}, which cannot be read; "
+            f"`resume`: expected a whole checkpoint, got {str(path)!r}, which cannot be read; "
             f"{advice} ({problem})"
         )
     found = state["settings"]
@@ -119,7 +119,7 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | No
     different = [name for name in names if _given(found, name) != _given(settings, name)]
     if different:
         raise ValueError(
-            f"`resume` needs the model, data and settings of the checkpoint {str(path)!r}, got "
+            f"`resume`: expected the model, data and settings of the checkpoint {str(path)!r}, got "
             f"other values of {different}; use them again, or {advice}"
         )
     return state

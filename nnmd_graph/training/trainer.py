@@ -76,7 +76,7 @@ class Trainer(TrainingSettings):
         """
         check_data(self, potential, train, val)
         if resume and self.folder is None:
-            raise ValueError("`resume` needs the folder of the run, got `output`=None; name it")
+            raise ValueError("`resume`: expected the folder of the run, got `output`=None; name it")
         check_parts(potential, self.freeze, self.learning_rates)
         init = None if self.init is None else load_start(self.init)
         if init is not None:

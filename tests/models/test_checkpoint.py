@@ -143,7 +143,7 @@ def test_module_that_is_not_registered_is_not_loaded(registered, tmp_path, monke
 def test_two_modules_of_one_name(registered) -> None:
     assert checkpoint.register(registered) is registered
     other = type("ACSF", (torch.nn.Module,), {})
-    with pytest.raises(ValueError, match="`module`.*'ACSF' is taken; rename it"):
+    with pytest.raises(ValueError, match="`module`.*'ACSF', which is taken; rename it"):
         checkpoint.register(other)
 
 

@@ -108,7 +108,7 @@ def test_a_batch_without_any_wanted_label_has_loss_zero(batch: Batch, out: Any) 
 def test_a_graph_without_label_fields_is_refused(batch: Batch, out: Any) -> None:
     for term in ("energy", "forces", "stress"):
         del batch[term]
-    with pytest.raises(ValueError, match=r"`loss` needs labels .* check the energy, forces"):
+    with pytest.raises(ValueError, match=r"`loss`: expected terms .* check the energy, forces"):
         EnergyForcesLoss()(out, batch)
 
 

@@ -237,7 +237,9 @@ def test_other_settings_are_refused(
     before = contents(tmp_path)
     model = changed.get("model", potential())
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(ValueError, match=rf"`resume` needs the model.*other values of \['{named}"):
+    with pytest.raises(
+        ValueError, match=rf"`resume`: expected the model.*other values of \['{named}"
+    ):
         fit(resume=True, output=tmp_path, **(changed | {"model": model}))
     assert contents(tmp_path) == before
     assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
@@ -250,14 +252,14 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_lost(fit: Fit, tmp_path: Pa
     for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint\n", foreign):
         (tmp_path / LAST).write_bytes(damaged)
         before = contents(tmp_path)
-        with pytest.raises(ValueError, match=r"`resume` needs a whole checkpoint.*best\.pt"):
+        with pytest.raises(ValueError, match=r"`resume`: expected a whole checkpoint.*best\.pt"):
             fit(resume=True, output=tmp_path)
         assert contents(tmp_path) == before
     assert same_weights(Potential.load(tmp_path / "checkpoints" / "best.pt"), model)
 
 
 def test_resuming_needs_a_folder(fit: Fit) -> None:
-    with pytest.raises(ValueError, match="`resume` needs the folder of the run"):
+    with pytest.raises(ValueError, match="`resume`: expected the folder of the run"):
         fit(resume=True)
 
 

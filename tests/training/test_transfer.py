@@ -428,7 +428,7 @@ def test_other_settings_are_refused(fit: Fit, tmp_path: Path, setting: str, valu
     old = gcnn()
     fit(model=old, max_epochs=1)
     fit(model=gcnn(), init=old, output=tmp_path, max_epochs=1)
-    with pytest.raises(ValueError, match="`resume` needs the model, data and settings"):
+    with pytest.raises(ValueError, match="`resume`: expected the model, data and settings"):
         fit(model=gcnn(), **({"init": old, "output": tmp_path, "resume": True} | {setting: value}))
 
 

@@ -130,7 +130,7 @@ def test_resuming_with_other_data_is_an_error(
 ) -> None:
     train_from_config(settings(), tmp_path / "run")
     ase.io.write(data, copper(12, seed=1))
-    with pytest.raises(ValueError, match=r"`resume` needs the model, data and settings"):
+    with pytest.raises(ValueError, match=r"`resume`: expected the model, data and settings"):
         train_from_config(settings(), tmp_path / "run", resume=True)
 
 

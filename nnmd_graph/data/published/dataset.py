@@ -63,7 +63,9 @@ class PublishedDataset(AtomsDataset, torch_geometric.data.Dataset):
         known = {"backend", "dtype"}
         if not options.keys() <= known:
             unknown = min(options.keys() - known)
-            raise TypeError(f"`{unknown}`: no such argument, expected one of {sorted(known)}")
+            raise TypeError(
+                f"`{unknown}`: expected options {sorted(known)}, got this one; leave it out"
+            )
         self.part = one_of("split", split, self.splits)
         self._root = Path(root).expanduser()
         self._get = {"download": download, "progress": progress}

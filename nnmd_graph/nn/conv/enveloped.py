@@ -38,7 +38,7 @@ class EnvelopedConv(nn.Module):
 
     def __init__(self, conv: MessagePassing) -> None:
         super().__init__()
-        if hasattr(conv, "add_self_loops"):
+        if hasattr(conv, "add_self_loops"):  # PyG's classes declare nothing in common
             conv.add_self_loops = False
         self.conv = conv
 
@@ -77,5 +77,8 @@ class EnvelopedConv(nn.Module):
 
 
 def _attends(conv: MessagePassing) -> bool:
-    """Tell whether it normalises over the neighbours: GATConv, GATv2Conv, TransformerConv."""
+    """Tell whether it normalises over the neighbours: GATConv, GATv2Conv, TransformerConv.
+
+    By the names that these classes of PyG use, as they declare nothing in common.
+    """
     return "alpha" in conv.inspector.get_param_dict("message") or hasattr(conv, "_alpha")

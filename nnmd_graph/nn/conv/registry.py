@@ -46,7 +46,9 @@ def register_convolution(conv: Convolution) -> Convolution:
     """
     name = conv.__name__
     if CONVOLUTIONS.get(name, conv) is not conv:
-        raise ValueError(f"`conv`: expected a name of its own, {name!r} is taken; rename it")
+        raise ValueError(
+            f"`conv`: expected a name of its own, got {name!r}, which is taken; rename it"
+        )
     CONVOLUTIONS[name] = conv
     return conv
 

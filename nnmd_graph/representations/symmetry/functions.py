@@ -327,5 +327,6 @@ def from_dict(values: dict[str, Any]) -> SymmetryFunction:
     except TypeError as error:
         names = [f.name for f in fields(TYPES[name])]
         raise ValueError(
-            f"`{name}` takes the parameters {names}, got {sorted(values)}; ({error})"
+            f"`{name}`: expected parameters among {names}, got {sorted(values)}; correct them "
+            f"({error})"
         ) from None

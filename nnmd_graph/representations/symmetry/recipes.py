@@ -264,7 +264,9 @@ def _checked(recipe: str, name: str, value: Any, defaults: Mapping[str, Any]) ->
     """An option of the kind of its default; a whole number may come as 1e3."""
     if name not in defaults:
         hint = did_you_mean(name, defaults)
-        raise TypeError(f"`{name}`: expected options of {recipe!r}, {list(defaults)}{hint}")
+        raise TypeError(
+            f"`{name}`: expected options of {recipe!r}, {list(defaults)}, got this one{hint}"
+        )
     if name in ("num_radial", "num_angular"):
         many = isinstance(value, Sequence) and not isinstance(value, str) and name != "num_radial"
         return [_whole(name, n) for n in value] if many else _whole(name, value)

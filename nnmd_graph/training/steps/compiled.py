@@ -44,8 +44,8 @@ def check_compilable(potential: Potential, loss: Loss, step: Step) -> None:
         reason = f"the optimiser {step}"
     if reason is not None:
         raise ValueError(
-            "`compile` needs graph convolutions (GCNN) with a shared readout, trained by steps of "
-            f"batches on energies and forces, got {reason}; leave it out"
+            "`compile`: expected graph convolutions (GCNN) with a shared readout, trained by steps "
+            f"of batches on energies and forces, got {reason}; leave it out"
         )
 
 

@@ -174,7 +174,7 @@ def test_only_registered_ones_have_a_name(monkeypatch: pytest.MonkeyPatch) -> No
         register_convolution(gine)  # a file may be imported twice
         other = partial(gine)
         other.__name__ = "schnet"  # type: ignore[attr-defined]
-        with pytest.raises(ValueError, match="'schnet' is taken"):
+        with pytest.raises(ValueError, match="'schnet', which is taken"):
             register_convolution(other)
     finally:
         CONVOLUTIONS.clear()

@@ -102,7 +102,7 @@ def test_from_dict_of_an_unknown_type() -> None:
 
 @pytest.mark.parametrize("values", [{"eta": 1.0, "lam": 1.0}, {"r_s": 1.0}])
 def test_from_dict_of_parameters_that_do_not_fit(values) -> None:
-    with pytest.raises(ValueError, match=r"`G2` takes the parameters .*'eta', 'r_s'.*got"):
+    with pytest.raises(ValueError, match=r"`G2`: expected parameters among .*'eta', 'r_s'.*got"):
         from_dict({"type": "G2"} | values)
 
 

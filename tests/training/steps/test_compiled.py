@@ -107,5 +107,5 @@ def test_without_a_compiler_the_plain_step_stays(float64: None, no_compiler: Non
     ids=["acsf", "readout", "stress", "lbfgs"],
 )
 def test_what_is_not_compiled(model: Any, loss: Any, optimizer: str, named: str) -> None:
-    with pytest.raises(ValueError, match=f"`compile` needs graph convolutions.*{named}"):
+    with pytest.raises(ValueError, match=f"`compile`: expected graph convolutions.*{named}"):
         check_compilable(model(), loss, find_step(optimizer))
