@@ -17,7 +17,7 @@ _INDEX = re.compile(r"-?\d+|(-?\d*)?:(-?\d*)?(:-?\d*)?")
 
 
 def split_address(path: Any, index: Any = ":") -> tuple[Any, Any]:
-    """Take "data.extxyz@::10" apart: the file and its frames.
+    """Split "data.extxyz@::10" into the file and its frames.
 
     A file whose whole name holds an "@" is that file.
 
@@ -38,7 +38,7 @@ def split_address(path: Any, index: Any = ":") -> tuple[Any, Any]:
 
 
 def check_there(files: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse files of structures that are missing or empty, at once: reading takes PyTorch.
+    """Refuse missing or empty files of structures at once, without importing PyTorch.
 
     Args:
         files: their names, with or without frames.
@@ -52,7 +52,7 @@ def check_there(files: Iterable[str | os.PathLike[str]]) -> None:
 
 
 def existing(path: str | os.PathLike[str]) -> Path:
-    """Give a file of structures that is there and holds something.
+    """Return a file of structures after checking that it exists and is not empty.
 
     Args:
         path: its name, without frames.
@@ -83,7 +83,7 @@ def existing(path: str | os.PathLike[str]) -> Path:
 
 
 def model_file(path: str | os.PathLike[str]) -> Path:
-    """Give the model file that a name means: the folder of a run means its `model.pt`.
+    """Return the model file that a name stands for: the folder of a run stands for its `model.pt`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -96,7 +96,7 @@ def model_file(path: str | os.PathLike[str]) -> Path:
 
 
 def missing(file: Path) -> FileNotFoundError:
-    """The error for a file that is not there, with the one that was probably meant."""
+    """The error for a missing file, with the name that was probably meant."""
     there = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
     hint = did_you_mean(file.name, there) or "; check the name and the folder"
     if not file.parent.is_dir():

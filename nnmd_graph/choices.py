@@ -51,7 +51,7 @@ PYG = "torch_geometric.nn."
 
 
 def unknown_convolution(name: str, known: Iterable[str]) -> str:
-    """Say that a convolution is not among the known ones."""
+    """The error for an unknown convolution."""
     hint = did_you_mean(name, known) or "; import the file that registers it first"
     return (
         f"`conv`: expected one of {sorted(known)} or for example '{PYG}CGConv', got {name!r}{hint}"

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and that show it when a bit of them changes.
+"""Files that are written whole or not at all, and that reveal any changed bit.
 
 What this package reads back carries a checksum of its own: archives of tensors as the comment at
 their end, JSON as an entry, settings as a first line (:mod:`nnmd_graph.training.config_files`).
@@ -28,7 +28,7 @@ _LENGTH_OF_DIGEST = 64
 # --------------------------------------------------------------------------------------- writing
 @contextlib.contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Let what goes wrong while a file is written say which one it is.
+    """Name the file in errors that occur while it is written.
 
     A full disk shows when bytes are written, where the system does not know the name any more, and
     torch's archives turn it into an error of their own.
@@ -47,7 +47,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name to write to, which takes the place of `path` if nothing fails.
+    """Yield a temporary name to write to; the file replaces `path` if nothing fails.
 
     The ending of the name is kept, as programs tell the format by it. What a killed process leaves
     behind is found by :func:`is_leftover`.
@@ -65,7 +65,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def is_leftover(name: str, of: Iterable[str]) -> bool:
-    """Tell whether a killed process left a file that was to replace one of some files."""
+    """Tell whether a killed process left a temporary file for one of some files."""
     return any(
         (name.endswith(f"-{file}") and name[1 : -len(file) - 1].replace(".", "").isdigit())
         or name == f".{file}.new"  # this and the next of older versions
@@ -76,7 +76,7 @@ def is_leftover(name: str, of: Iterable[str]) -> bool:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until the bytes are there: a name must not outlive a power cut that they do not."""
+    """Wait until the bytes are on disk: after a power cut no name may stand without them."""
     descriptor = os.open(path, os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -107,7 +107,7 @@ def write_json(values: Mapping[str, Any], path: str | os.PathLike[str], *, seal:
 
 
 def finite(values: Any) -> Any:
-    """The same with None for numbers that JSON has no word for."""
+    """The same with None for numbers that JSON cannot express."""
     if isinstance(values, Mapping):
         return {str(key): finite(value) for key, value in values.items()}
     if isinstance(values, (list, tuple)):
@@ -187,13 +187,13 @@ def checksum_of_file(path: Path) -> str:
 
 
 def checksum(values: Any) -> str:
-    """Checksum of plain values, however they are laid out in a file."""
+    """Checksum of plain values, independent of their layout in a file."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return DIGEST + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _has_seal(values: Mapping[str, Any]) -> bool:
-    """Tell whether there is a checksum, also under a name that was damaged."""
+    """Tell whether there is a checksum, even under a damaged name."""
     return CHECKSUM in values or any(
         isinstance(value, str) and value.startswith(DIGEST) for value in values.values()
     )

@@ -1,4 +1,4 @@
-"""Folders of results: one process at a time writes into one, and nothing else is lost there."""
+"""Folders of results: one process writes at a time, and no other files are lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HELD: dict[str, int] = {}
 
 # ------------------------------------------------------------------------------- what may be lost
 def check_output(folder: Path, kind: str) -> None:
-    """Refuse a folder that cannot be written to, or that holds other work than one is to put there.
+    """Refuse a folder that cannot be written to, or that holds results of another kind.
 
     Args:
         folder: it need not be there yet.
@@ -63,7 +63,7 @@ def work_in(folder: Path) -> dict[str, str]:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be written to, or cannot be made, before the work.
+    """Refuse a folder that cannot be written to, or cannot be created, before the work begins.
 
     Raises:
         OSError: what the system says.
@@ -82,7 +82,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_apart(outputs: Iterable[Path], inputs: Mapping[str, Iterable[Path]]) -> None:
-    """Refuse to write over what is read, whatever names lead there.
+    """Refuse to overwrite a file that is read, whatever links lead there.
 
     Args:
         outputs: files that will be written.
@@ -107,7 +107,7 @@ def check_apart(outputs: Iterable[Path], inputs: Mapping[str, Iterable[Path]]) -
 # ------------------------------------------------------------------------------------------ locks
 @contextlib.contextmanager
 def claimed(folder: Path, names: Iterable[str] = ()) -> Iterator[None]:
-    """Be the only one that writes into a folder; it is made, and what killed ones left is removed.
+    """Claim a folder for writing; it is created, and remains of killed processes are removed.
 
     Args:
         folder: a thread may claim it again inside.
@@ -128,7 +128,7 @@ def claimed(folder: Path, names: Iterable[str] = ()) -> Iterator[None]:
 
 @contextlib.contextmanager
 def holding(folder: Path, names: Iterable[str] = ()) -> Iterator[bool]:
-    """Tell whether a folder is ours as long as the block lasts; a killed process lets go of it."""
+    """Hold a folder during the block; yields whether that succeeded. Killed processes let go."""
     key, me = os.path.realpath(folder), threading.get_ident()
     if _HELD.get(key) == me:
         yield True
@@ -146,7 +146,7 @@ def holding(folder: Path, names: Iterable[str] = ()) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def shared(folder: Path, names: Iterable[str] = ()) -> Iterator[bool]:
-    """Write into a folder beside others who do; whether there were none when it began."""
+    """Share a folder with other writers; yields whether there were none at the start."""
     with _made(folder):
         with _locked(folder / LOCK, shared=False) as is_alone:
             if is_alone:
@@ -157,7 +157,7 @@ def shared(folder: Path, names: Iterable[str] = ()) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Make a folder; what was made and is empty in the end goes again."""
+    """Create a folder; folders created here that are empty in the end are removed."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -187,7 +187,7 @@ def _locked(path: Path, *, shared: bool) -> Iterator[bool]:
 
 
 def _lock(file: IO[Any], *, shared: bool) -> bool:
-    """Lock a file if nobody else has; the system lets go of it when the process ends, however."""
+    """Lock a file if nobody else has; the system releases it when the process ends."""
     try:
         fcntl = importlib.import_module("fcntl")
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -55,7 +55,7 @@ def _group_bytes() -> int:
 
 
 def in_words(num_bytes: float) -> str:
-    """A number of bytes in the unit that suits it, such as "3.2 GB"."""
+    """Format a number of bytes in a suitable unit, such as "3.2 GB"."""
     num_bytes = _number(num_bytes)
     if math.isinf(num_bytes):
         return "more than 1e+300 PB"
@@ -81,7 +81,7 @@ def check_memory(
     unit: str = "",
     available: int | None = None,
 ) -> None:
-    """Refuse what takes more than half of the free memory; the other half is for all else.
+    """Refuse what takes more than half of the free memory; the rest is left for other needs.
 
     Args:
         argument: that the cost grows with.

@@ -1,4 +1,4 @@
-"""Names of arguments in a message where it is read: in Python, a config, a command.
+"""Names of arguments in messages, for readers of Python, a config or a command.
 
 Messages are written for Python: `` `energy_key`: expected ... ``, "pass energy_key='dft'". A layer
 that is called by other means (a config file, a command line) says once what it calls the arguments
@@ -34,7 +34,7 @@ _MENTION = re.compile(
 
 @contextmanager
 def naming(names: Names) -> Iterator[None]:
-    """Speak of arguments as the interface above does, in the errors that pass through.
+    """Rename arguments in errors that pass through, as the interface above names them.
 
     Warnings are shown by whoever shows them: `renamed` gives their words.
 
@@ -53,7 +53,7 @@ def naming(names: Names) -> Iterator[None]:
 
 
 def renamed(message: str) -> str:
-    """Give a message in the words of all layers that are active, the innermost first."""
+    """Rename the arguments of a message by all active layers, the innermost first."""
     for names in _LAYERS.get():
         message = spelled(message, names)
     return message
@@ -86,7 +86,7 @@ def spelled(message: str, names: Names) -> str:
 
 
 def _assigned(name: str, value: str | None) -> str:
-    """The value behind a name, as it is typed there."""
+    """The value of an argument, as it is typed in the interface."""
     if value is None or (name.startswith("-") and value == "True"):
         return ""
     text = str(ast.literal_eval(value)) if value[0] in "'\"" else value

@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 
 
 class Meter:
-    """Shows how far something is, on the standard error.
+    """Shows the progress of a loop on standard error.
 
     On a terminal (and in a notebook) it is a bar with the time left; in the log of a batch system a
     line every ten seconds, with the time left and the memory.
@@ -64,7 +64,7 @@ class Meter:
             self._bar.stop()
 
     def show(self, done: int, note: str = "", *, now: bool = False, left: float = 0.0) -> None:
-        """Tell how much is done.
+        """Set the number of finished items.
 
         Args:
             done: number of finished steps.
@@ -131,7 +131,7 @@ def track(
     enabled: bool = True,
     delay: float = DELAY,
 ) -> Iterator[Item]:
-    """Pass the items on, and show how far they are if it takes long, see `Meter`.
+    """Yield the items, and show progress if it takes long, see `Meter`.
 
     Args:
         items: what to loop over.
@@ -154,7 +154,7 @@ def track(
 
 
 def say(*lines: str) -> None:
-    """Write lines on the standard error, for whoever watches the job."""
+    """Write lines to standard error, for those who watch the job."""
     from nnmd_graph.screen import Screen
 
     screen = Screen(stderr=True)
@@ -163,7 +163,7 @@ def say(*lines: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time in words: 12 s, 7 min, 3 h 20 min."""
+    """Format a time: 12 s, 7 min, 3 h 20 min."""
     if seconds < 99.5:
         return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)
@@ -190,5 +190,5 @@ def memory() -> list[str]:
 
 
 def size(num_bytes: float) -> str:
-    """A number of bytes in words: 310 MB, 2.1 GB."""
+    """Format a number of bytes: 310 MB, 2.1 GB."""
     return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"

@@ -49,7 +49,7 @@ class Quantity:
 
     @property
     def axis_unit(self) -> str:
-        """Unit of the numbers that errors are of."""
+        """Unit of the numbers that errors refer to."""
         return f"{self.unit}/atom" if self.per_atom else self.unit
 
     def size(self, num_structures: int, num_atoms: int) -> tuple[int, ...]:

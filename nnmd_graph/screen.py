@@ -1,4 +1,4 @@
-"""The console that everything is printed on; it takes 60 ms to import, so whoever prints does."""
+"""The console for all output; its import takes 60 ms, so only modules that print import it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rich.console import Console
 
 
 class Screen(Console):
-    """A console that nobody needs to look at: when its reader is gone, the work goes on."""
+    """A console without a need for a reader: when the reader is gone, the work goes on."""
 
     def on_broken_pipe(self) -> None:
-        """Write into the void from now on."""
+        """Discard all further output."""
         self.quiet = True
         with contextlib.suppress(OSError, ValueError, AttributeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())

@@ -70,7 +70,7 @@ def label_units(
     forces_unit: str | None = None,
     stress_unit: str | None = None,
 ) -> LabelUnits:
-    """Give the factors that bring positions and labels to Å and eV.
+    """Return the factors that convert positions and labels to Å and eV.
 
     Args:
         length_unit: see `length_factor`; None: Å.
@@ -90,7 +90,7 @@ def label_units(
 
 
 def forces_factor(forces_unit: str) -> float:
-    """Give the force of one `forces_unit` in eV/Å; see `label_units`.
+    """Return the force of one `forces_unit` in eV/Å; see `label_units`.
 
     Raises:
         ValueError: the unit is unknown.
@@ -100,7 +100,7 @@ def forces_factor(forces_unit: str) -> float:
 
 
 def stress_factor(stress_unit: str) -> float:
-    """Give the stress of one `stress_unit` in eV/Å^3; see `label_units`.
+    """Return the stress of one `stress_unit` in eV/Å^3; see `label_units`.
 
     Raises:
         ValueError: the unit is unknown.
@@ -127,7 +127,7 @@ def _ratio(argument: str, unit: str, power: int, example: str) -> float:
 
 
 def length_factor(length_unit: str) -> float:
-    """Give the length of one `length_unit` in Å.
+    """Return the length of one `length_unit` in Å.
 
     Args:
         length_unit: "angstrom", "bohr" or "nm"; upper and lower case are the same.
@@ -142,7 +142,7 @@ def length_factor(length_unit: str) -> float:
 
 
 def energy_factor(energy_unit: str) -> float:
-    """Give the energy of one `energy_unit` in eV.
+    """Return the energy of one `energy_unit` in eV.
 
     Args:
         energy_unit: "eV", "meV", "hartree", "rydberg", "kcal/mol" or "kJ/mol"; upper and lower case

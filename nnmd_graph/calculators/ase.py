@@ -150,11 +150,11 @@ class NNMDCalculator(Calculator):
             return super().get_property(name, atoms, allow_calculation)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the lock, which belongs to this process."""
+        """State without the lock, which belongs to this process."""
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """With a lock of its own."""
+        """Restore the state, with a new lock."""
         self.__dict__.update(state, _lock=threading.RLock())
 
     def calculate(
@@ -214,7 +214,7 @@ class NNMDCalculator(Calculator):
         return output
 
     def _tell_extrapolation(self) -> None:
-        """Warn or raise where that is wanted."""
+        """Warn or raise, as `extrapolation` says."""
         total, limit = self.num_extrapolations or 0, self.max_extrapolations
         if limit is not None and total > limit:
             raise ExtrapolationError(
@@ -279,7 +279,7 @@ def _own_copy(
     device: torch.device,
     dtype: torch.dtype | None,
 ) -> Potential | Committee:
-    """A potential for evaluation only, in no way tied to the one that the user holds."""
+    """A copy for evaluation only, independent of the potential that the user holds."""
     own: Potential | Committee
     if isinstance(potential, Potential | Committee):
         own = copy.deepcopy(potential).to(device)
@@ -300,7 +300,7 @@ def _in_short(report: ExtrapolationReport) -> str:
 
 
 def _checked_extrapolation(potential: Potential | Committee, wanted: str, limit: int | None) -> str:
-    """Check what to do about extrapolation; nothing where it is unknown and need not be known."""
+    """Check the reaction to extrapolation; "ignore" where it cannot be known and need not be."""
     if wanted not in EXTRAPOLATION:
         raise ValueError(
             f"`extrapolation`: expected one of {list(EXTRAPOLATION)}, got {wanted!r}; "

@@ -37,16 +37,16 @@ class Results(dict[str, Any]):
         self.uncertainty = dict(uncertainty)
 
     def __missing__(self, name: str) -> Any:
-        """Look an uncertainty up."""
+        """Return an uncertainty."""
         return self.uncertainty[name]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For copies and files."""
+        """State for copies and files."""
         return type(self), (dict(self), self.uncertainty)
 
 
 def results_of(output: Mapping[str, Any], atoms: Atoms, has_volume: bool) -> Results:
-    """ASE's results out of the potential's: numpy, float64, nothing shared with a tensor.
+    """Convert a prediction to ASE's results: NumPy, float64, no memory shared with a tensor.
 
     Args:
         output: what a potential or a committee returned for one structure.

@@ -1,4 +1,4 @@
-"""All commands together, and what happens when one of them goes wrong."""
+"""All commands, and what happens when one of them fails."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def _keep_named(words: Sequence[str]) -> None:
-    """Leave only the command that was typed: Typer builds the options of all that there are."""
+    """Keep only the command that was typed: Typer would build the options of all of them."""
     first = next((word for word in words if not word.startswith("-")), None)
     named = [one for one in app.registered_commands if one.name == first]
     if named:

@@ -1,4 +1,4 @@
-"""Output of the commands: tables and results on the standard output, the rest on the error one."""
+"""Output of the commands: tables and results on standard output, the rest on standard error."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def print_heading(message: str) -> None:
 
 
 def print_facts(facts: Mapping[str, object], title: str = "") -> None:
-    """Print names and values, one pair a line."""
+    """Print names and values, one pair per line."""
     table = _table(title)
     table.show_header = False
     table.add_column(style="dim")
@@ -64,7 +64,7 @@ def print_facts(facts: Mapping[str, object], title: str = "") -> None:
 
 
 def print_metrics(metrics: Mapping[str, Metrics], title: str = "") -> None:
-    """Print errors, one data set a row."""
+    """Print errors, one row per data set."""
     from nnmd_graph.evaluation.metrics import UNITS
 
     kinds = [kind for kind in UNITS if any(f"{kind}_mae" in part for part in metrics.values())]
@@ -103,14 +103,14 @@ def print_elements(metrics: Metrics) -> None:
 
 
 def print_commands(commands: Mapping[str, str]) -> None:
-    """Print commands to go on with, what they do above each."""
+    """Print commands to continue with, each below a line that says what it does."""
     for what, command in commands.items():
         text = _text((f"  # {what}\n", "dim"), (f"  {command}", "green"))
         _console().print(text, soft_wrap=True)
 
 
 def print_interrupted(command: str, checkpoint: Path, *, start: float, resume: bool) -> None:
-    """Say how to go on after Ctrl-C, if there is something to go on from.
+    """Say how to continue after Ctrl-C, if there is a checkpoint to continue from.
 
     Args:
         command: goes on.
@@ -133,7 +133,7 @@ def shown(path: Path) -> str:
 
 
 def _text(*parts: str | tuple[str, str]) -> Text:
-    """Words as they are, in which brackets mean nothing; with a style or without."""
+    """Literal text, in which brackets have no meaning, with or without a style."""
     from rich.text import Text
 
     return Text.assemble(*parts)

@@ -1,4 +1,4 @@
-"""Errors in one line; of an error that nobody foresaw, the name of a file with the rest."""
+"""Errors in one line; for an unforeseen error, the name of a file with the details."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _is_raised_here(error: BaseException) -> bool:
-    """Tell whether a `raise` of this package made the error."""
+    """Tell whether a `raise` statement of this package raised the error."""
     *_, (frame, instruction) = [(None, -1), *_frames(error.__traceback__)]
     if frame is None or isinstance(error, (AssertionError, NotImplementedError)):
         return False
@@ -84,7 +84,7 @@ def _is_raised_here(error: BaseException) -> bool:
 
 
 def _file_of(error: BaseException) -> str:
-    """The file that the package was at, as its variables tell."""
+    """The file that was being processed, according to the variables of the frames."""
     for frame, _ in reversed(list(_frames(error.__traceback__))):
         if _is_ours(frame):
             for name in FILES:
@@ -95,7 +95,7 @@ def _file_of(error: BaseException) -> str:
 
 
 def _frames(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
-    """Frames from the outermost to the one that failed, and the instructions they are at."""
+    """Frames from the outermost to the one that failed, with their current instructions."""
     while trace is not None:
         yield trace.tb_frame, trace.tb_lasti
         trace = trace.tb_next

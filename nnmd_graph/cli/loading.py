@@ -1,4 +1,4 @@
-"""Models and data that the arguments of commands name."""
+"""Loading of the models and data that commands name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_potential(path: Path, device: str) -> Potential:
 
 
 def load_committee(path: Path, more: Sequence[Path] | None, device: str) -> Potential | Committee:
-    """Read a model onto a device, and with further ones as a committee."""
+    """Read a model onto a device; several models make a committee."""
     if not more:
         return load_potential(path, device)
     with naming({"path": "--committee"}):

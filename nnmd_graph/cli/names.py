@@ -38,7 +38,7 @@ class Command(TyperCommand):
 
 
 def option_names(ctx: Any) -> dict[str, str]:
-    """Names in this command, by those of Python and by the keys of a config.
+    """Names of options by the names of Python arguments and by the keys of a config.
 
     A command that was given a config file speaks of keys, except for options that were typed.
     """

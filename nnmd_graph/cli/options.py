@@ -84,7 +84,7 @@ def with_reading(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def model_files(model: Path, committee: Sequence[Path] | None = None) -> list[Path]:
-    """Files of the models that a command names, which must be there: loading takes PyTorch.
+    """Files of the models that a command names; missing ones are refused before PyTorch loads.
 
     Raises:
         FileNotFoundError: one is not.

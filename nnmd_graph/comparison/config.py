@@ -189,7 +189,7 @@ def parse_comparison(values: Mapping[str, Any], source: str = "config") -> Compa
 
 
 def _models(values: Any, source: str) -> tuple[dict[str, ComparedModel], list[str]]:
-    """The models that are right, and what is wrong with the others."""
+    """The valid models, and messages about the others."""
     if not isinstance(values, Mapping) or not values:
         return {}, [
             f"`models` in {source}: expected one model or more, by name, got {values!r}; write for "
@@ -238,7 +238,7 @@ def read_comparison(
 
 
 def write_comparison(config: ComparisonConfig, path: str | os.PathLike[str]) -> Path:
-    """Write the settings as YAML, names of files in full; of the models what was given."""
+    """Write the settings as YAML: full file names, and of each model only what was given."""
     values = _map_files(config, Path.absolute).model_dump(mode="json")
     values["models"] = {
         name: model.model_dump(mode="json", exclude_unset=True)

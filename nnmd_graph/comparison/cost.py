@@ -136,13 +136,13 @@ def _processor() -> str:
 
 
 def _return_free_memory() -> None:
-    """Let glibc give back what it keeps for later."""
+    """Make glibc return the freed memory that it keeps."""
     with contextlib.suppress(OSError, AttributeError):  # another system
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _reset() -> bool:
-    """Let the kernel count the largest memory of this process from now on."""
+    """Reset the kernel's record of this process's largest memory."""
     try:
         with CLEAR.open("wb", buffering=0) as file:
             file.write(b"5")

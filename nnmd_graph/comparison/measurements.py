@@ -95,7 +95,7 @@ def measure(
     start: Atoms | None,
     say: Callable[[str], None],
 ) -> None:
-    """Measure what is not measured yet, and keep it.
+    """Carry out the missing measurements and store them.
 
     The times of all models are taken in one stage, in turns, for their ratios count. They are
     kept; only models that were never in one stage together are timed again.
@@ -148,7 +148,7 @@ def _timings(
 
 
 def _simulate(config: NVEConfig, run: Planned, start: Atoms, device: torch.device) -> Measured:
-    """Energy per atom over time and how it moves, meV/atom, ps."""
+    """Energy per atom over time and its drift, meV/atom, ps."""
     try:
         result = run_md(
             run.folder / "model.pt",

@@ -55,7 +55,7 @@ def write_page(
 
 
 def error_table(rows: Sequence[Row]) -> str:
-    """Errors with their spread; a model without any says why."""
+    """Errors with their spread; a model without any has the reason in its row."""
     kinds = [kind for kind in UNITS if any(f"{kind}_mae" in row for row in rows)]
     columns = {
         f"{kind}_{measure}": f"{kind} {measure.upper()}<br>{UNITS[kind]}"
@@ -92,7 +92,7 @@ def cost_table(rows: Sequence[Row]) -> str:
 
 
 def nve_table(rows: Sequence[Row]) -> str:
-    """Drift of the energy, and how far it strays."""
+    """Drift and largest deviation of the energy."""
     columns = {"nve_drift": "drift<br>meV/atom/ps", "nve_largest": "largest deviation<br>meV/atom"}
     shown = [row | {"error": row.get("nve_error")} for row in rows if has_numbers(row)]
     cells: dict[str, Callable[[Row], str]] = {

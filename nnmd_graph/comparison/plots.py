@@ -63,7 +63,7 @@ def pareto(rows: Sequence[Row]) -> Figure | None:
 
 
 def front(cost: Array, error: Array) -> list[int]:
-    """Numbers of the entries that no other one beats in both, by ascending cost."""
+    """Indices of the entries that no other entry beats in both, by ascending cost."""
     best: list[int] = []
     for n in np.lexsort((error, cost)):
         if not best or error[n] < error[best[-1]]:
@@ -145,7 +145,7 @@ def training_progress(
 
 
 def nve_energies(curves: Mapping[str, tuple[Array, Array]], names: Sequence[str]) -> Figure | None:
-    """Draw how the total energy moves in NVE runs.
+    """Draw the total energy of NVE runs.
 
     Args:
         curves: time in ps and change of the energy in meV/atom.
@@ -188,7 +188,7 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def _plain_numbers(axis: Any, limits: tuple[float, float]) -> None:
-    """40 rather than 4 x 10^1, and several of them however short the axis is."""
+    """Label the axis with 40 instead of 4 x 10^1, at several ticks however short the axis is."""
     ratio = limits[1] / limits[0]
     if ratio < 4:
         axis.set_major_locator(MaxNLocator(6))

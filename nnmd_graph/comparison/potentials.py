@@ -70,7 +70,7 @@ class Comparison:
         return "\n".join([*lines, *(f"{name}: {fact}" for name, fact in self.facts.items())])
 
     def _repr_html_(self) -> str:
-        """For notebooks."""
+        """The table for notebooks."""
         columns = _table_columns(self.rows)
         head = [" ".join(filter(None, column[:2])) for column in columns]
         rows = [[column[n] for column in columns] for n in range(2, len(self.rows) + 2)]
@@ -180,7 +180,7 @@ def _check(potentials: Mapping[str, Source], dataset: AtomsDataset) -> None:
 
 
 def _loaded(source: Source, device: str | None) -> Potential:
-    """A potential of our own: measuring leaves the caller's as it is."""
+    """A copy or a loaded potential: measuring leaves the caller's object unchanged."""
     if isinstance(source, Potential):
         potential = copy.deepcopy(source).eval()
         return potential if device is None else potential.to(device)
@@ -203,19 +203,19 @@ def _with_cutoff(
 
 
 def count_parameters(potential: Potential) -> int:
-    """Count the numbers that are trained."""
+    """Count the trainable parameters."""
     return sum(p.numel() for p in potential.parameters() if p.requires_grad)
 
 
 def reason(error: BaseException) -> str:
-    """Why a model has no numbers, in one line."""
+    """The reason why a model has no results, in one line."""
     text = " ".join(str(error).split())
     kind = type(error).__name__
     return f"{kind}: {text}" if text else kind
 
 
 def text_table(rows: Sequence[Row]) -> list[str]:
-    """The rows as lines of text, columns aligned; a row without numbers says why."""
+    """The rows as lines of aligned text; a row without results gives the reason."""
     columns = _table_columns(rows)
     widths = [max(map(len, column[1:])) for column in columns]
     for n, column in enumerate(columns):  # the head over MAE and RMSE may take the room of both
@@ -241,7 +241,7 @@ def text_table(rows: Sequence[Row]) -> list[str]:
 
 
 def _table_columns(rows: Sequence[Row]) -> list[list[str]]:
-    """Columns of the table: what MAE and RMSE are of, the title, a cell for each row."""
+    """Columns of the table: quantity above MAE and RMSE, title, one cell per row."""
     columns = [["", "model", *(str(row["name"]) for row in rows)]]
     for kind in UNITS:
         if not any(f"{kind}_mae" in row for row in rows):

@@ -1,4 +1,4 @@
-"""From what the runs of a comparison left to its report: HTML, JSON, CSV."""
+"""Report of a comparison from the results of its runs: HTML, JSON, CSV."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_FINISHED = "not finished"
 def collect(
     config: ComparisonConfig, folder: Path, planned: Sequence[Planned], parts: Parts, shown: str
 ) -> Comparison:
-    """Take together whatever is finished.
+    """Collect all finished results.
 
     Args:
         config: the settings.
@@ -79,7 +79,7 @@ def _mean(runs: Sequence[Planned], shown: str) -> Row:
 
 
 def _what_is_missing(results: Sequence[tuple[int, Result | None]]) -> str | None:
-    """Why there are no numbers of some seeds; seeds with the same reason are named together."""
+    """Reasons why seeds have no results; seeds with the same reason are named together."""
     reasons: dict[str, list[int]] = {}
     for seed, result in results:
         text = NOT_FINISHED if result is None else result["error"]
@@ -118,7 +118,7 @@ def _costs(runs: Sequence[Planned], measured: dict[str, Any]) -> Row:
 
 
 def _run(run: Planned) -> dict[str, Any]:
-    """A run for report.json."""
+    """The entry of a run in report.json."""
     result = run.result or {"error": NOT_FINISHED}
     values: dict[str, Any] = {"model": run.model, "seed": run.seed, "num_train": run.num_train}
     keys = ("error", "metrics", "num_parameters", "epochs", "best_epoch", "best_loss")

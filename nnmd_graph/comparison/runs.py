@@ -1,4 +1,4 @@
-"""The trainings of a comparison: which there are, and each of them done once."""
+"""The trainings of a comparison: their plan, and each of them carried out once."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def subset_sizes(config: ComparisonConfig, num_train: int, num_isolated: int = 0
 
 
 def plan(config: ComparisonConfig, folder: Path, parts: Parts) -> list[Planned]:
-    """All trainings: the whole set before its parts, seed by seed, so that models keep pace."""
+    """All trainings: the whole set before its parts, seed by seed, all models in turn."""
     num_train, num_isolated = len(parts["train"]), int(parts["train"].isolated.sum())
     planned = []
     for size in [num_train, *reversed(subset_sizes(config, num_train, num_isolated))]:
@@ -237,7 +237,7 @@ def check_settings(planned: list[Planned]) -> None:
 
 
 def is_done(run: Planned) -> bool:
-    """Tell whether there is nothing left to do: finished, or failed with the settings of now."""
+    """Tell whether nothing is left to do: finished, or failed with the present settings."""
     result = run.result
     if result is None:
         return False
@@ -245,7 +245,7 @@ def is_done(run: Planned) -> bool:
 
 
 def do(run: Planned, *, progress: bool = False) -> bool:
-    """Train, or go on training, and leave a result.
+    """Train, or continue a training, and write a result.
 
     An error of the model is a result as well: the same settings would fail again. What concerns
     the machine (a full disk) is raised.
@@ -295,7 +295,7 @@ def _train(run: Planned, progress: bool) -> Result:
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run wrote; its result goes last, or a killed clearing is half one."""
+    """Remove the files of a run, its result last, so that an interrupted removal is seen."""
     for name in (*FILES, RESULT):
         (folder / name).unlink(missing_ok=True)
     for path in (folder / "checkpoints", folder):
@@ -308,7 +308,7 @@ def _errors(metrics: Metrics) -> dict[str, Any]:
 
 
 def _settings(run: Planned) -> dict[str, Any]:
-    """Settings that a failure is remembered with; a device with more memory deserves a retry."""
+    """Settings that a failure belongs to; on a device with more memory the run is retried."""
     values = run.config.model_dump(mode="json", exclude={"data"})
     for name in ("precompute", "checkpoint_seconds", "loggers"):
         values["training"].pop(name)

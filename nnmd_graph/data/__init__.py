@@ -1,4 +1,4 @@
-"""Many structures: read, labelled, turned into graphs once, split, and summed up."""
+"""Many structures: reading, labels, graphs, splits and statistics."""
 
 from nnmd_graph.data import published
 from nnmd_graph.data.dataset import AtomsDataset

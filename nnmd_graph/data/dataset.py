@@ -237,7 +237,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         return len(self.frames)
 
     def __repr__(self) -> str:
-        """Sum up the contents on one line."""
+        """Summarise the contents in one line."""
         elements = " ".join(chemical_symbols[z] for z in self.species)
         labels = ", ".join(f"{label} {self.has(label)}" for label in self.label_names)
         return (

@@ -1,4 +1,4 @@
-"""Structures at the door of a data set: checked, then copied."""
+"""Structures that enter a data set: checked, then copied."""
 
 import copy
 import os
@@ -38,7 +38,7 @@ def as_list(frames: Any) -> list[Any]:
 
 
 def check_structure(atoms: Any) -> None:
-    """Find now, before hours of work, what would make a graph impossible.
+    """Refuse early what would make a graph impossible, not after hours of work.
 
     Raises:
         TypeError: not an `ase.Atoms`.
@@ -70,7 +70,7 @@ def check_structure(atoms: Any) -> None:
 
 
 def snapshot(atoms: ase.Atoms, labels: Labels) -> ase.Atoms:
-    """Copy a frame with its results, so that what the caller does to it later changes nothing."""
+    """Copy a frame with its results, so that later changes by the caller have no effect."""
     frame = atoms.copy()
     if isinstance(atoms.calc, SinglePointCalculator):
         frame.calc = copy.copy(atoms.calc)

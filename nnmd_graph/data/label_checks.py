@@ -34,7 +34,7 @@ SHOWN = 5
 
 
 def warn_of_suspicious_labels(dataset: LabelledFrames) -> None:
-    """Say in a line each what looks wrong with the labels, with the frames and what helps.
+    """Describe suspicious labels, one line each, with the frames and a remedy.
 
     Args:
         dataset: the frames.
@@ -150,7 +150,7 @@ def _largest(forces: NDArray[np.float64] | None) -> tuple[float, int]:
 
 
 def _warn_of_zero_energies(dataset: LabelledFrames) -> None:
-    """A reader that finds no energy may write 0.0."""
+    """Detect energies of 0.0, which a reader may write where it finds none."""
     zero = [i for i, labels in enumerate(dataset.labels) if labels.energy == 0.0]
     moved = [
         i for i in zero if (f := dataset.labels[i].forces) is not None and np.nan_to_num(f).any()

@@ -88,7 +88,7 @@ def check_quantities(dataset: LabelledFrames) -> None:
 
 
 def warn_of_unread_labels(dataset: LabelledFrames, keys: Mapping[str, Key]) -> None:
-    """Warn of labels that are missing, above all where something beside them is named like them.
+    """Warn of missing labels, above all where an entry has a similar name.
 
     Args:
         dataset: the frames and what was read from them.
@@ -148,7 +148,7 @@ def _warn_of_mixed_names(
     similar: list[str],
     keys: Mapping[str, Key],
 ) -> None:
-    """Some frames have the label under one name, others under another."""
+    """Warn if the label has different names in different frames."""
     name = similar[0]
     argument = "virial_key" if is_virial_name(name) else f"{label}_key"
     before = key_names(keys[argument]) or (() if argument == "virial_key" else (label,))

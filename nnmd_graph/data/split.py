@@ -176,7 +176,7 @@ def _split_groups(
 
 
 def _fill(targets: list[int], groups: list[list[int]]) -> list[list[list[int]]]:
-    """Hand out the groups: the large ones where most room is, the small ones at random."""
+    """Assign the groups: large ones to the part with most room, small ones at random."""
     bins: list[list[list[int]]] = [[] for _ in targets]
     room = list(targets)
     open_bins = [b for b, target in enumerate(targets) if target > 0]

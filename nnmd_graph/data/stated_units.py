@@ -113,7 +113,7 @@ class UnitReader:
         return None
 
     def warn(self, sources: Sequence[str]) -> None:
-        """Say once which units the frames state, and what was done with them."""
+        """Warn once which units the frames state, and how they were treated."""
         for listing, number in self._unclear.items():
             warnings.warn(
                 f"`energy_unit`: {sources[number] or f'frame {number}'} states {listing}, and not "

@@ -1,4 +1,4 @@
-"""Numbers that sum a data set up: isolated-atom energies, energies, forces, neighbours."""
+"""Statistics of a data set: isolated-atom energies, energies, forces, neighbours."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class EnergyStatistics:
 def energy_statistics(
     dataset: LabelledFrames, isolated_energies: Mapping[int, float] | None = None
 ) -> EnergyStatistics:
-    """Sum up the energies per atom, counted from the isolated atoms.
+    """Summarise the energies per atom relative to the isolated atoms.
 
     Args:
         dataset: the frames; those without energy are passed over.

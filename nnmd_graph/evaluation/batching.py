@@ -1,4 +1,4 @@
-"""Batches that fit the memory, whatever the sizes of the structures."""
+"""Batches that fit in memory for structures of any size."""
 
 from __future__ import annotations
 

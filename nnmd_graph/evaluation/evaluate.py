@@ -217,7 +217,7 @@ def _references(dataset: AtomsDataset | Sequence[AtomicGraph]) -> dict[str, Any]
 
 
 def _names(reference: dict[str, Any]) -> list[str]:
-    """Quantities that there are labels of."""
+    """Quantities with labels in the data set."""
     return [name for name in QUANTITIES if name in reference]
 
 
@@ -242,7 +242,7 @@ def _group_names(dataset: Any, key: str) -> tuple[str, ...]:
 def _ready(
     potential: Potential | Committee, device: str | torch.device | None
 ) -> Iterator[Potential | Committee]:
-    """The potential in evaluation mode on `device`; the one given gets its modes back."""
+    """The potential in evaluation mode on `device`; afterwards its modes are restored."""
     if device is not None and torch.device(device) != potential.device:
         potential = copy.deepcopy(potential).to(device)
     modes = {module: module.training for module in potential.modules()}

@@ -1,4 +1,4 @@
-"""Error measures, in the units in which the field compares them."""
+"""Error measures in the usual units of the field."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Metrics(dict[str, Any]):
         return rows
 
     def _repr_html_(self) -> str:
-        """For notebooks: the errors; what is said below them in the text stands there as well."""
+        """The table for notebooks, with the lines that follow it in the text."""
         table = [[label, number(mae), number(rmse), unit] for label, mae, rmse, unit in self.rows()]
         rest = str(self).splitlines()[len(table) + 1 :]
         return html_of(["", "MAE", "RMSE", "unit"], table, "\n".join(rest))
@@ -132,7 +132,7 @@ class Metrics(dict[str, Any]):
         return "\n".join(lines)
 
     def extrapolation(self) -> str:
-        """Sum up in one line how much lies outside the range of the training set."""
+        """Summarise the extrapolation in one line."""
         if "num_extrapolations" not in self:
             return "extrapolation: unknown, the model does not know the range of its training set"
         if not self["num_extrapolations"]:
@@ -144,7 +144,7 @@ class Metrics(dict[str, Any]):
         )
 
     def uncertainty(self) -> str:
-        """Sum up in one line how far the members of a committee disagree."""
+        """Summarise the disagreement of a committee's members in one line."""
         if "energy_uncertainty" not in self:
             return ""
         parts = [f"energy {number(self['energy_uncertainty'])} meV/atom"]
@@ -203,7 +203,7 @@ def _worst_extrapolations(report: ExtrapolationReport) -> list[dict[str, Any]]:
 
 
 def check_labelled(*references: Array) -> None:
-    """Refuse a data set that has not one label, i.e. arrays of NaN only."""
+    """Refuse a data set without any label (all arrays NaN)."""
     if not any(np.isfinite(reference).any() for reference in references):
         raise ValueError(
             "`dataset`: expected labels to compare with, got structures without energy, forces and "
@@ -213,7 +213,7 @@ def check_labelled(*references: Array) -> None:
 
 
 def number(value: float) -> str:
-    """Three digits that count, and no exponent for the sizes that errors have."""
+    """Format with three significant digits, without an exponent for typical errors."""
     if not np.isfinite(value) or value == 0:
         return str(value)
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")

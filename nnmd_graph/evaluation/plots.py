@@ -69,7 +69,7 @@ def parity(
 def error_histogram(
     predictions: Predictions, path: str | os.PathLike[str] | None = None, *, title: str = ""
 ) -> Figure:
-    """Draw how the errors are distributed, with a logarithmic count, so that the tails show.
+    """Draw the distribution of the errors with a logarithmic count, which shows the tails.
 
     Force errors are drawn apart for each element. Arguments and errors as for `parity`.
     """
@@ -160,7 +160,7 @@ def _columns(history: object) -> dict[str, Array]:
 
 @contextlib.contextmanager
 def numbers_first(what: str) -> Iterator[None]:
-    """Draw what may fail: the numbers are written by then, and a warning says why it is not there.
+    """Draw a plot; failure is a warning only, as the results are already written.
 
     Args:
         what: the image, for the warning.
@@ -183,7 +183,7 @@ def energy_drift(
     temperature: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw how the total energy of an NVE run moves, with the drift as a straight line.
+    """Draw the total energy of an NVE run, with its drift as a straight line.
 
     Args:
         time: time of each sample, fs, [T].
@@ -226,7 +226,7 @@ def energy_drift(
 def new_figure(
     names: list[str], title: str = "", width: float = 4.0
 ) -> tuple[Figure, dict[str, Axes]]:
-    """A row of panels, one for each name, which is its title."""
+    """A row of panels with the given titles."""
     figure = Figure(figsize=(width * len(names), 4.0), dpi=150, layout="constrained")
     row = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(row, names, strict=True):
@@ -304,7 +304,7 @@ def _force_errors(predictions: Predictions) -> dict[str, Array]:
 
 
 def read_log(path: Path) -> dict[str, Array]:
-    """Columns of a training log that have numbers."""
+    """Numeric columns of a training log."""
     if not path.is_file():
         raise FileNotFoundError(f"`log_csv`: expected a training log, got no file {path}")
     with path.open(newline="", encoding="utf-8") as stream:

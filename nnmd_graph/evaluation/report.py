@@ -1,4 +1,4 @@
-"""A page about one training run that opens anywhere: numbers, plots, settings, versions."""
+"""Self-contained report of a training run: errors, plots, settings, versions."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def write_report(
 
 
 def write_html(path: Path, title: str, parts: Sequence[str], style: str = "") -> Path:
-    """Write the parts of a page below each other, with the look of all pages and more style."""
+    """Write the parts of a page one below the other, in the common style and `style`."""
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -114,7 +114,7 @@ def _errors(metrics: Metrics) -> str:
 
 
 def _extrapolation_table(worst: list[dict[str, Any]]) -> str:
-    """The functions that are furthest outside; structures and atoms are counted from 0."""
+    """The functions furthest outside their limits; structures and atoms count from 0."""
     if not worst:
         return ""
     rows = []
@@ -144,7 +144,7 @@ def _group_table(groups: Mapping[str, Metrics]) -> str:
 
 
 def pairs_table(pairs: Mapping[str, object]) -> str:
-    """Names and what they mean, a line each."""
+    """Table of names and values, one row each."""
     rows = [
         f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td></tr>"
         for name, value in pairs.items()
@@ -159,7 +159,7 @@ def html_table(head: str, rows: list[str]) -> str:
 
 
 def figure_html(caption: str, figure: Figure | str | os.PathLike[str]) -> str:
-    """The picture itself, written into the page."""
+    """A figure, embedded in the page."""
     kind = "png"
     if isinstance(figure, Figure):
         stream = io.BytesIO()
@@ -177,7 +177,7 @@ def figure_html(caption: str, figure: Figure | str | os.PathLike[str]) -> str:
 
 
 def _yaml(config: Mapping[str, Any]) -> str:
-    """Settings as YAML; what YAML has no word for is written as text."""
+    """Settings as YAML; values without a YAML type are written as text."""
     plain = {
         key: value if isinstance(value, (str, int, float, bool, list, dict)) else str(value)
         for key, value in config.items()

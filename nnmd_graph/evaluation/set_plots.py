@@ -88,7 +88,7 @@ def plot_feature_values(
     seed: int = 0,
     progress: bool = True,
 ) -> Figure:
-    """Draw how the values of each function are distributed over a data set, a row an element.
+    """Draw the distribution of each function's values over a data set, one row per element.
 
     A thin line from the smallest to the largest value, a bar from the 5th to the 95th percentile,
     a dot at the median. A function whose bar is short against its line varies at a few atoms only.

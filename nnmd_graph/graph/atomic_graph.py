@@ -227,7 +227,7 @@ def placed(
     backend: str = "vesin",
     dtype: torch.dtype | None = None,
 ) -> tuple[AtomicGraph, Placement]:
-    """Build the graph of a structure, on the CPU, and tell how its positions were placed.
+    """Build the graph of a structure on the CPU; return it with the placement of its positions.
 
     With the placement the same edges serve for positions nearby, as long as no pair comes within
     the cutoff that has no edge.

@@ -60,7 +60,7 @@ def cast(graph: AtomicGraph, dtype: torch.dtype, device: torch.device) -> Atomic
 
 
 def _placed(graph: AtomicGraph, dtype: torch.dtype) -> AtomicGraph:
-    """Copy a graph whose positions and cells are what `dtype` carries, see `Placement`."""
+    """Copy a graph with positions and cells that `dtype` represents exactly, see `Placement`."""
     out = copy.copy(graph)
     r, h = graph.pos.detach().cpu().double().numpy(), graph.cell.detach().cpu().double().numpy()
     if "pbc" not in graph or not (np.isfinite(r).all() and np.isfinite(h).all()):
@@ -99,7 +99,7 @@ def _rows(structure: Tensor, num_structures: int) -> list[NDArray[np.int64]]:
 
 
 def check_graph(graph: object) -> None:
-    """Refuse what is no graph, ase.Atoms above all.
+    """Refuse objects that are no graph, such as ase.Atoms.
 
     Raises:
         TypeError: it is something else.
@@ -112,7 +112,7 @@ def check_graph(graph: object) -> None:
 
 
 def check_apart(graph: AtomicGraph) -> None:
-    """Refuse atoms that came together since the edges of a graph were searched.
+    """Refuse atoms that have come to coincide since the edges of a graph were searched.
 
     Raises:
         ValueError: two atoms are on top of each other.

@@ -1,4 +1,4 @@
-"""Labels: the energy, forces and stress of a structure, as somebody else computed them."""
+"""Labels: the reference energy, forces and stress of a structure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ class Labels:
         return 0 if self.has_force is None else int(np.count_nonzero(~self.has_force))
 
     def check_num_atoms(self, num_atoms: int) -> None:
-        """Refuse forces of another structure.
+        """Refuse forces of a structure with another number of atoms.
 
         Raises:
             ValueError: `forces`, or another label of atoms, has not `num_atoms` rows.
@@ -96,7 +96,7 @@ class Labels:
 
 
 def key_names(key: Key) -> tuple[str, ...]:
-    """Names that a key stands for, the first that a frame has counts."""
+    """Names that a key stands for; the first one that a frame has counts."""
     if key is None:
         return ()
     names = key.split(",") if isinstance(key, str) else key
@@ -104,7 +104,7 @@ def key_names(key: Key) -> tuple[str, ...]:
 
 
 def is_virial_name(name: str) -> bool:
-    """Tell whether a name speaks of a virial in eV, not of a stress."""
+    """Tell whether a name denotes a virial in eV, not a stress."""
     return "virial" in name.lower() and "stress" not in name.lower()
 
 
@@ -189,7 +189,7 @@ def _names(quantity: str, key: Key) -> tuple[str, ...]:
 
 
 def _times(name: str, value: Any, factor: float) -> Any:
-    """A label in eV and Å; what is wrong with it is for `Labels` to say."""
+    """A label in eV and Å, not yet checked."""
     if value is None or factor == 1.0 and name != "virial":
         return value
     return _finite(name, value) * factor

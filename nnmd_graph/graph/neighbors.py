@@ -81,7 +81,7 @@ def radius_graph(
 def _within(
     r: Floats, h: Floats, r_c: float, i: Ints, j: Ints, shift: Ints, moves: Ints | None
 ) -> Pairs:
-    """Keep the pairs with d < cutoff, sorted; one arithmetic for every backend, also at a tie.
+    """Keep the pairs with d < cutoff, sorted; all backends share this arithmetic.
 
     The shifts come out for the atoms where they were before `moves` cells were taken off.
     """
@@ -120,7 +120,7 @@ def _order(i: Ints, j: Ints, shift: Ints, num_atoms: int) -> Ints:
 
 
 def estimated_edges(pos: Any, cell: Any, pbc: Any, cutoff: float) -> float:
-    """Estimate how many edges `radius_graph` finds, before anything is paid for them.
+    """Estimate the number of edges that `radius_graph` finds, before memory is spent.
 
     Of an atom at the distance d across the directions that do not repeat, c_k (r_c^2 - d^2)^(k/2) /
     V_k images lie within the cutoff, k the number of directions that repeat, V_k the volume (area,
@@ -222,7 +222,7 @@ def _checked(pos: Any, cell: Any, pbc: Any, cutoff: Any) -> tuple[Floats, Floats
 
 
 def check_cutoff(cutoff: Any) -> float:
-    """Give the cutoff as a float.
+    """Check the cutoff and return it as a float.
 
     Raises:
         ValueError: it is not a positive finite number.
@@ -263,7 +263,7 @@ def _numpy(value: Any) -> Any:
 
 
 def _completed_cell(r: Floats, h: Floats, periodic: Bools, r_c: float) -> Floats:
-    """Replace the vectors of non-periodic directions by ones that suit every backend.
+    """Replace the cell vectors of non-periodic directions by ones that suit every backend.
 
     They take no part in the edges, and may be zero, tiny or dependent. Here they become orthogonal
     to the periodic ones and as long as the structure is wide, which suits cell lists.

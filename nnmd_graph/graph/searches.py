@@ -1,4 +1,4 @@
-"""Searches for neighbours that `radius_graph` chooses from: the same pairs, in their own ways."""
+"""Neighbour searches that `radius_graph` chooses from; all find the same pairs."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _MAX_CELLS = 50_000
 
 
 def find_search(name: str, h: Floats, r_c: float) -> Search:
-    """Give the search of this name, or the tree where no cell list can serve.
+    """Return the search of this name, or the tree where no cell list applies.
 
     vesin widens all of its cells by one factor when there are too many; where the structure is
     thinner in one direction than such a cell, it divides by zero and the process dies.
@@ -79,7 +79,7 @@ def _torch_cluster(r: Floats, h: Floats, periodic: Bools, r_c: float) -> Pairs:
 
 
 def _tree(r: Floats, h: Floats, periodic: Bools, r_c: float) -> Pairs:
-    """A k-d tree: empty space costs it nothing."""
+    """Search with a k-d tree, for which empty space costs nothing."""
     from scipy.spatial import cKDTree
 
     def search(points: Floats, centres: Floats) -> tuple[Ints, Ints]:

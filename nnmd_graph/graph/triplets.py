@@ -1,4 +1,4 @@
-"""Triplets: two neighbours of one centre, what angular functions sum over."""
+"""Triplets: pairs of neighbours of one centre, over which angular functions sum."""
 
 import torch
 

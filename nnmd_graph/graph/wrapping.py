@@ -1,4 +1,4 @@
-"""Atoms that left the cell are counted from the cell that they are in, without losing digits."""
+"""Atoms outside the cell, moved back into it without a loss of digits."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def inverted(h: Floats) -> Floats:
 
 
 def minus_cells(r: Floats, moves: Ints, h: Floats) -> Floats:
-    """Take moves·h off, in extended precision where the machine has one."""
+    """Subtract moves·h, in extended precision where the machine has it."""
     if not moves.any():
         return r
     out = r.astype(np.longdouble)

@@ -1,4 +1,4 @@
-"""Models: a representation and a readout make an energy; a potential adds forces and stress."""
+"""Models: representation and readout give an energy; a potential adds forces and stress."""
 
 from nnmd_graph.models.committee import Committee
 from nnmd_graph.models.energy_model import BPNN, EnergyModel

@@ -38,7 +38,7 @@ hardly enter the net, and float32 does not tell it from rounding."""
 
 
 def projection(old: Moments, new: Moments, limit: float) -> Tensor | None:
-    """P [F, F] of the new features on what the old ones were; None if all of them are known.
+    """Map P [F, F] of the new features onto the span of the old ones; None if all are known.
 
     Args:
         old: Moments of the old features.
@@ -170,7 +170,7 @@ def _rewrite(
 def rescale(
     scaler: Scaler, behind: Representation | EnergyModel, x: Tensor, species_id: Tensor
 ) -> None:
-    """Fit a scaling to features that have been trained; what follows stays the same.
+    """Fit a scaling to trained features; the layers behind it are adapted to give equal results.
 
     The scaling then tells how the features of the data spread. Arguments as for :func:`adapt`.
     """

@@ -17,7 +17,7 @@ from nnmd_graph.nn.origins import Origins
 
 @torch.no_grad()
 def carry_over(old: EnergyTerm, new: EnergyTerm) -> None:
-    """Write what ``old`` knows into ``new``, a model of the same kind that may know more elements.
+    """Copy the weights of ``old`` into ``new``, of the same kind and possibly more elements.
 
     Energies, forces and stresses of structures of the old elements become those of ``old``, up to
     rounding: symmetry functions of new neighbours vanish there, and those of the old ones find

@@ -50,7 +50,7 @@ MODULES: dict[str, type[nn.Module]] = {
 
 
 def register(module: type[Registered]) -> type[Registered]:
-    """Make a representation, readout, scaler or energy term of one's own loadable, by its name.
+    """Register a user's representation, readout, scaler or energy term for loading by name.
 
     The class offers ``hyper_parameters() -> dict`` of plain values, and ``module(**dict)`` or
     ``module.from_hyper_parameters(dict)`` builds it again. Usable as a decorator.
@@ -196,7 +196,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> EnergyTerm:
 
 
 def check_finite_model(model: nn.Module) -> None:
-    """Refuse a model that holds a number which is none.
+    """Refuse a model that holds NaN or infinite numbers.
 
     Raises:
         ValueError: If a weight, a limit, a scaling or an energy is NaN or infinite.

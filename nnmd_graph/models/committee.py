@@ -1,4 +1,4 @@
-"""Committee: several potentials as one, their mean and how far they agree."""
+"""Committee: several potentials as one, with their mean and spread."""
 
 from __future__ import annotations
 

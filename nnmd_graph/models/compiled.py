@@ -130,7 +130,7 @@ class CompiledPotential:
         self._function: Callable[..., list[Tensor]] | None = None
 
     def prepare(self, graph: AtomicGraph) -> AtomicGraph:
-        """A copy of a graph that holds what is the same until the next neighbour list."""
+        """A copy of a graph with the fields that do not change until the next neighbour list."""
         return with_pairs(self.potential.cast(graph), self.potential.species)
 
     def __call__(self, graph: AtomicGraph, *, stress: bool = True) -> Prediction:
@@ -158,7 +158,7 @@ class CompiledPotential:
         return self._named(self._function(fields), num_atoms, stress)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the compiled function, which no file can hold."""
+        """State without the compiled function, which no file can hold."""
         return self.__dict__ | {"_function": None}
 
     def _plain(self, fields: Fields) -> list[Tensor]:

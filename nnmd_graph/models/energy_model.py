@@ -97,12 +97,12 @@ class EnergyModel(EnergyTerm):
 
     @property
     def features(self) -> Representation:
-        """The representation, with all that one can tell about its features."""
+        """The representation, with the contract of :class:`Representation`."""
         return as_representation(self.representation)
 
     @property
     def head(self) -> Readout:
-        """The readout, with all that one can do."""
+        """The readout, with the contract of :class:`Readout`."""
         return as_readout(self.readout)
 
     @property
@@ -165,14 +165,14 @@ class EnergyModel(EnergyTerm):
         return found
 
     def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
-        """Linear maps that take what row ``row`` of the scaling gives; None: unknown, or frozen."""
+        """Linear maps behind row ``row`` of the scaling; None: unknown, or frozen."""
         layers = self.head.first_layers(row, num_rows)
         for head in self._heads if layers is not None else ():
             layers = [*(layers or []), *(head.first_layers(row, num_rows) or [])]
         return layers
 
     def evaluator(self, graph: AtomicGraph, *, training: bool) -> Evaluator:
-        """From features that the graph carries, a few atoms at a time, or by autograd."""
+        """The evaluator: carried features, a few atoms at a time, or autograd."""
         if "features" in graph:
             return Precomputed(self.energy_of_features, self.species)
         fixed = self.fixed
@@ -181,7 +181,7 @@ class EnergyModel(EnergyTerm):
         return Autograd(self.atomic_energy)
 
     def compile_sums(self) -> None:
-        """Compile what the representation offers to compile."""
+        """Compile the parts of the representation that can be compiled."""
         self.fixed.compile_sums()
 
     def isolated_features(self, dtype: torch.dtype) -> Float[Tensor, "S F"]:
@@ -192,7 +192,7 @@ class EnergyModel(EnergyTerm):
         return self.fixed.isolated_features(each, dtype)
 
     def _scaled(self, x: Tensor, species_id: Tensor) -> Tensor:
-        """Input of the readout: scaled features, beside them the vectors that it asks for."""
+        """Input of the readout: scaled features, and the element vectors that it asks for."""
         x = self._features(x, species_id)
         if not self.head.embedding_dim:
             return x
@@ -220,7 +220,7 @@ class EnergyModel(EnergyTerm):
 
     # -- files, and more elements ------------------------------------------------------------------
     def hyper_parameters(self) -> dict[str, Any]:
-        """The parts, and plain values."""
+        """The parts and plain values that rebuild this model."""
         return {
             "species": list(self.species),
             "cutoff": self.cutoff,
@@ -280,7 +280,7 @@ def net_of(term: EnergyTerm) -> EnergyModel | None:
 
 
 def _limits(fixed: Representation, num_species: int) -> FeatureLimits | None:
-    """Ranges, still unknown, for features that stay what they are."""
+    """Limits, still unknown, for features that are not trained."""
     trained = any(True for _ in fixed.parameters())
     if trained or fixed.num_features is None:
         return None

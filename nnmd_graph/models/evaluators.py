@@ -62,7 +62,7 @@ class Wanted:
 
     @property
     def derivatives(self) -> bool:
-        """Whether any derivative is asked for."""
+        """Tell whether any derivative is asked for."""
         return self.forces or self.stress
 
 
@@ -149,7 +149,7 @@ class Precomputed(Evaluator):
 
 
 class Chunked(Evaluator):
-    """A few atoms at a time: memory does not grow with the number of triplets. No gradients.
+    """A few atoms at a time, without gradients: memory does not grow with the number of triplets.
 
     Args:
         energy: Atomic energies from features.

@@ -12,7 +12,7 @@ from nnmd_graph.nn.species import species_tuple
 
 
 def extend_species(potential: Potential, species: Iterable[int | str] | int | str) -> Potential:
-    """The same potential with more elements; what it knows about the others stays exactly so.
+    """The same potential with more elements; its results for the others stay exactly the same.
 
     Energies, forces and stresses of structures of the old elements are the same up to rounding
     (1e-12 in float64). Symmetry functions are added for the new neighbours, those that the nearest

@@ -1,4 +1,4 @@
-"""Which atoms of a structure are unlike all of the training set, and in which function."""
+"""Extrapolation: atoms and functions outside the limits of the training set."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Extrapolation:
 
 @dataclass(frozen=True, eq=False)
 class ExtrapolationReport(Sequence[Extrapolation]):
-    """Every extrapolation of one or more structures, by structure, atom and function.
+    """All extrapolations of one or more structures, by structure, atom and function.
 
     A sequence of :class:`Extrapolation`, kept as arrays: a structure far outside has one for
     each atom and function.
@@ -176,7 +176,7 @@ class ExtrapolationReport(Sequence[Extrapolation]):
         return [self[int(m)] for m in order]
 
     def text(self) -> str:
-        """All of them in n2p2's words, one a line."""
+        """All of them in the words of n2p2, one per line."""
         return "".join(f"{one.text()}\n" for one in self)
 
     def summary(self) -> str:
@@ -196,7 +196,7 @@ class ExtrapolationReport(Sequence[Extrapolation]):
         return "\n".join([self.summary(), *(f"  {one}" for one in self.worst(5))])
 
     def of_structures(self, chosen: NDArray[np.bool_]) -> ExtrapolationReport:
-        """Those of some structures, ``chosen`` [B], which are numbered anew."""
+        """Those of some structures, ``chosen`` [B], renumbered."""
         atoms = np.repeat(chosen, self.num_atoms)
         rows = atoms[self.atom]
         arrays = {name: getattr(self, name)[rows] for name in ("feature", "z", *_LIMITS)}
@@ -207,7 +207,7 @@ class ExtrapolationReport(Sequence[Extrapolation]):
 
     @classmethod
     def joined(cls, parts: Sequence[ExtrapolationReport]) -> ExtrapolationReport:
-        """One report on the structures of several, in order."""
+        """Join several reports in order."""
         shifts = np.cumsum([0, *(part.num_atoms.sum() for part in parts)])
         atom = [part.atom + shift for part, shift in zip(parts, shifts, strict=False)]
         names = ("num_atoms", "feature", "z", *_LIMITS)
@@ -237,7 +237,7 @@ def why_unknown(model: EnergyTerm) -> str | None:
 
 
 def known_limits(model: EnergyTerm) -> FeatureLimits:
-    """Ranges of a model's features over its training set.
+    """Limits of a model's features over its training set.
 
     Raises:
         ValueError: If they are unknown.
@@ -257,7 +257,7 @@ def _knowing(model: EnergyTerm) -> tuple[EnergyModel, FeatureLimits]:
 
 
 def counted(potential: Any, graph: AtomicGraph, **asked: bool) -> tuple[Any, int]:
-    """``potential(graph, **asked)`` and its number of extrapolations, for a comparison more.
+    """``potential(graph, **asked)`` and its number of extrapolations, at the cost of a comparison.
 
     Raises:
         ValueError: If the limits are unknown.
@@ -279,7 +279,7 @@ def counted(potential: Any, graph: AtomicGraph, **asked: bool) -> tuple[Any, int
 
 
 def reported(potential: Any, graph: AtomicGraph, **asked: bool) -> tuple[Any, ExtrapolationReport]:
-    """``potential(graph, **asked)`` and its extrapolations, for a comparison more.
+    """``potential(graph, **asked)`` and its extrapolations, at the cost of a comparison.
 
     Raises:
         ValueError: If the limits are unknown.
@@ -295,7 +295,7 @@ def reported(potential: Any, graph: AtomicGraph, **asked: bool) -> tuple[Any, Ex
 def _joined(
     pieces: list[tuple[Tensor, Tensor | None]], num_nodes: int, num_features: int
 ) -> Tensor | None:
-    """Features of all atoms in order; None where it is not known whose they are."""
+    """Features of all atoms in order; None where their atoms are not known."""
     if len(pieces) == 1 and pieces[0][1] is None and len(pieces[0][0]) == num_nodes:
         return pieces[0][0]
     whole = None
@@ -363,7 +363,7 @@ def _excess(
 
 
 def _type(function: SymmetryFunction | None) -> int:
-    """Number of n2p2's type, 0 for what it does not have."""
+    """Number of the n2p2 type, 0 for functions that n2p2 lacks."""
     number = TYPES.get(type(function).__name__, 0)
     weighted = function is not None and function.weighted
     return WEIGHTED_TYPES.get(number, 0) if weighted else number

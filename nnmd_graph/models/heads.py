@@ -1,4 +1,4 @@
-"""Heads: what a model predicts beside the energy, from the features that the energy is made of.
+"""Heads: predictions beside the energy, from the same features.
 
 A head is made by ``head(num_species, in_channels)``, as in ``BPNN(acsf, heads=[Charges])``, and
 gives quantities of the table :mod:`nnmd_graph.quantities`, which it names.
@@ -29,7 +29,7 @@ MakeHead = Callable[[int, int], "Head"]
 
 
 class Head(Part):
-    """Quantities of atoms or structures out of the scaled features of the atoms.
+    """Quantities of atoms or structures from the scaled features of the atoms.
 
     A subclass names the ``quantities``, holds one net per element, ``readout``, or makes nets of
     its own, and defines ``forward``.
@@ -80,7 +80,7 @@ class Head(Part):
 
 
 class Charges(Head):
-    r"""Atomic charges of a neutral structure, and the dipole moment that they make.
+    r"""Atomic charges of a neutral structure, and their dipole moment.
 
     .. math:: q_i = e_i - \frac{1}{N} \sum_j e_j, \quad \mu = \sum_i q_i r_i
 

@@ -1,4 +1,4 @@
-"""Batches of one size: what a function that was compiled for fixed shapes takes."""
+"""Batches of one size, for functions that were compiled for fixed shapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_LABEL = float("nan")
 
 
 def with_pairs(graph: AtomicGraph, species: tuple[int, ...]) -> AtomicGraph:
-    """A copy that holds its elements' numbers and its pairs, so that no model searches them.
+    """A copy with element numbers and pairs, so that models do not search for them.
 
     Args:
         graph: A graph.
@@ -33,7 +33,7 @@ def with_pairs(graph: AtomicGraph, species: tuple[int, ...]) -> AtomicGraph:
 
 
 class Padding:
-    """Fills batches up to one size with atoms that see nobody and have no labels.
+    """Pads batches to one size with atoms without neighbours and labels.
 
     Added pairs are farther apart than the cutoff: their envelope is zero. Added atoms belong to
     structures of their own; the first are one of each element, ``lone_atoms``, of which the model
@@ -62,7 +62,7 @@ class Padding:
         self.num_pairs = sum(pairs[:batch_size])
 
     def __call__(self, batch: AtomicGraph) -> dict[str, Tensor]:
-        """Fields of a batch that models and losses read, filled up, by name."""
+        """Padded fields of a batch that models and losses read, by name."""
         num_atoms, num_structures = len(batch.pos), len(batch.cell)
         missing = self.num_structures - num_structures
         rank = torch.arange(self.num_atoms - num_atoms, device=batch.pos.device)

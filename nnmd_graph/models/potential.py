@@ -56,17 +56,17 @@ class Potential(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating-point type that it computes in."""
+        """Floating-point type of the computation."""
         return self.model.dtype
 
     @property
     def device(self) -> torch.device:
-        """Device that it computes on."""
+        """Device of the computation."""
         return self.model.device
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """Names of what it predicts beside energy, forces and stress."""
+        """Names of further predictions beside energy, forces and stress."""
         return self.model.quantities
 
     @property
@@ -112,7 +112,7 @@ class Potential(nn.Module):
         return out
 
     def extrapolation(self, graph: AtomicGraph) -> ExtrapolationReport:
-        """Which atoms are outside the training set's range, in which function, and how far.
+        """Atoms outside the limits of the training set, with function and distance.
 
         Args:
             graph: AtomicGraph or Batch of them.
@@ -150,7 +150,7 @@ class Potential(nn.Module):
             )
 
     def compile_sums(self) -> Potential:
-        """Compile what a representation offers to compile, for long simulations.
+        """Compile what representations can compile, for long simulations.
 
         See :meth:`nnmd_graph.representations.ACSF.compile_sums`; others stay as they are.
 
@@ -185,7 +185,7 @@ class Potential(nn.Module):
 
 
 def _recordable(graph: AtomicGraph) -> AtomicGraph:
-    """A graph whose tensors derivatives can be taken by, though inference mode made them."""
+    """A copy of a graph made in inference mode that autograd can record."""
     if not any(isinstance(v, Tensor) and v.is_inference() for v in graph.to_dict().values()):
         return graph
     out = copy.copy(graph)

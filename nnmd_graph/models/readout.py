@@ -22,7 +22,7 @@ Own = TypeVar("Own", bound="Readout")
 
 
 class Readout(Part):
-    """One number for each atom out of its features, (x [N, F], species_id [N]) -> e [N].
+    """One number for each atom from its features, (x [N, F], species_id [N]) -> e [N].
 
     Attributes:
         embedding_dim: Components of the vectors of the elements that it finds beside the features;
@@ -40,7 +40,7 @@ class Readout(Part):
         """Output for each atom, [N], dimensionless."""
 
     def centre(self, x: Tensor, species_id: Tensor, isolated: Tensor) -> None:
-        """Turn the output so that training starts near the isolated-atom energies; here: leave it.
+        """Shift the output so that training starts near the isolated-atom energies; default: none.
 
         Args:
             x: Features of a training set, scaled, [N, F].
@@ -49,7 +49,7 @@ class Readout(Part):
         """
 
     def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
-        """Linear maps that take what row ``row`` of a scaling gives; None: unknown, or frozen.
+        """Linear maps behind row ``row`` of a scaling; None: unknown, or frozen.
 
         Args:
             row: Number of the element, or 0 of a scaling in common.
@@ -88,7 +88,7 @@ class Readout(Part):
 
 
 class PlainReadout(Readout):
-    """A module of any class, (x, species_id) -> e, seen as a readout that can no more than that.
+    """A module of any class, (x, species_id) -> e, wrapped as a readout without further abilities.
 
     Args:
         module: Not changed.
@@ -115,7 +115,7 @@ class PlainReadout(Readout):
 
 
 def as_readout(module: nn.Module) -> Readout:
-    """The module itself if it is a readout, else what it offers as one."""
+    """The module itself if it is a readout, else the module wrapped as one."""
     return module if isinstance(module, Readout) else PlainReadout(module)
 
 
@@ -181,7 +181,7 @@ class ElementReadout(Readout):
 
     @torch.no_grad()
     def centre(self, x: Tensor, species_id: Tensor, isolated: Tensor) -> None:
-        """Turn the output layers so that training starts at the isolated-atom energies.
+        """Shift the output layers so that training starts at the isolated-atom energies.
 
         The energy of an atom is the difference of the net at its features and at those of the
         isolated atom. Taking the mean difference of the hidden layer out of the output weights
@@ -210,7 +210,7 @@ class ElementReadout(Readout):
         return [FirstLayer(net.linears[0].weight, net.linears[0].bias) for net in nets]
 
     def extended(self, index: Sequence[int], in_channels: tuple[Any, Any]) -> ElementReadout:
-        """Nets of new elements like that of the nearest one."""
+        """Readout with nets of new elements like that of the nearest one."""
         values = resized(self.hyper_parameters(), index, in_channels)
         for key in ("hidden_channels", "activation"):
             value = values[key]
@@ -231,7 +231,7 @@ class ElementReadout(Readout):
 
 
 def _plain(value: Any) -> Any:
-    """Lists, text and Python's integers only, as checkpoints hold them."""
+    """Settings as lists, text and Python integers, as checkpoints hold them."""
     if isinstance(value, str):
         return value
     return [_plain(part) for part in value] if isinstance(value, Sequence) else int(value)

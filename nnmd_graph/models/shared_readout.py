@@ -71,7 +71,7 @@ class SharedReadout(Readout):
 
     @torch.no_grad()
     def centre(self, x: Tensor, species_id: Tensor, isolated: Tensor) -> None:
-        """Turn the output layer so that training starts at the isolated-atom energies.
+        """Shift the output layer so that training starts at the isolated-atom energies.
 
         The mean difference of the hidden layer between the atoms of an element and the isolated
         atom is taken out of the output weights, for every element, as in

@@ -1,4 +1,4 @@
-"""Sums of energy terms: a net and what it need not learn."""
+"""Sums of energy terms: a net and physical terms that it need not learn."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SumModel(EnergyTerm):
 
     @property
     def terms(self) -> tuple[EnergyTerm, ...]:
-        """The terms, those of sums among them one by one."""
+        """The terms, with those of nested sums one by one."""
         return tuple(term for part in self._parts for term in part.terms)
 
     @property
@@ -67,23 +67,23 @@ class SumModel(EnergyTerm):
         return torch.stack(energies).sum(0)
 
     def evaluator(self, graph: AtomicGraph, *, training: bool) -> Evaluator:
-        """The sum of the terms, each by its own road."""
+        """The evaluator of the sum, each term by its own road."""
         return Sum([part.evaluator(graph, training=training) for part in self._parts])
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """Those of all terms."""
+        """Names of the quantities of all terms."""
         return tuple(dict.fromkeys(name for part in self._parts for name in part.quantities))
 
     def outputs(self, graph: AtomicGraph) -> dict[str, Tensor]:
-        """Those of all terms; of a quantity that several have, that of the first."""
+        """Quantities of all terms; where several have one, that of the first."""
         found: dict[str, Tensor] = {}
         for part in self._parts:
             found = part.outputs(graph) | found
         return found
 
     def compile_sums(self) -> None:
-        """Compile what the terms offer to compile."""
+        """Compile the parts of the terms that can be compiled."""
         for part in self._parts:
             part.compile_sums()
 

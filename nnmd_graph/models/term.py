@@ -67,22 +67,22 @@ class EnergyTerm(Part):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating-point type that it computes in."""
+        """Floating-point type of the computation."""
         return self.one.dtype
 
     @property
     def device(self) -> torch.device:
-        """Device that it computes on."""
+        """Device of the computation."""
         return self.one.device
 
     @property
     def terms(self) -> tuple[EnergyTerm, ...]:
-        """Terms that it is the sum of: itself, if it is no sum."""
+        """Terms of which it is the sum; itself, if it is no sum."""
         return (self,)
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """Names of what it predicts beside energy, forces and stress."""
+        """Names of further predictions beside energy, forces and stress."""
         return ()
 
     def outputs(self, graph: AtomicGraph) -> dict[str, Tensor]:
@@ -154,7 +154,7 @@ class PlainTerm(EnergyTerm):
         return {"module": self.module}
 
     def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
-        """Refuse: the module says nothing about its elements.
+        """Refuse: the module does not state its elements.
 
         Raises:
             ValueError: Always.

@@ -1,4 +1,4 @@
-"""A multilayer perceptron whose layers are told which element an atom is."""
+"""A multilayer perceptron whose layers depend on the element of the atom."""
 
 from __future__ import annotations
 

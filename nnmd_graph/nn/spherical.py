@@ -101,7 +101,7 @@ def _legendre(z: Tensor, max_degree: int) -> list[list[Tensor]]:
 def _sums_over_degree(
     legendre: list[list[Tensor]], w: Tensor, m: int, *, steep: bool
 ) -> tuple[Tensor, Tensor]:
-    """Sum_l w_l,+-m P_lm, or with dP_lm/dz in its place; the second is zero for m = 0."""
+    """sum_l w_l,+-m P_lm, or the same with dP_lm/dz; the second sum is zero for m = 0."""
     real = torch.zeros_like(legendre[0][0])
     imag = real
     for n in range(m + steep, len(legendre)):

@@ -1,4 +1,4 @@
-"""Modules of the user's own are tried out when a model is made: one that jumps ruins an MD run."""
+"""Tests of users' modules on a few atoms: a jump in the energy would ruin an MD run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BATCH_DEPENDENT = (nn.modules.batchnorm._BatchNorm, torch_geometric.nn.BatchNorm
 
 
 def check_alone(argument: str, module: nn.Module, name: str) -> None:
-    """Refuse what makes the features of a structure depend on the rest of its batch.
+    """Refuse modules for which the features of a structure depend on the rest of its batch.
 
     Raises:
         ValueError: If a part normalises over the batch.
@@ -24,7 +24,7 @@ def check_alone(argument: str, module: nn.Module, name: str) -> None:
 
 
 def largest_change(one: Tensor, other: Tensor) -> float:
-    """Of two sets of features, in units of their size (at least one); infinite if it is NaN."""
+    """Largest difference of two sets of features relative to their size; infinite for NaN."""
     change = float(((one - other).abs() / (1.0 + other.abs().amax())).amax()) if len(one) else 0.0
     return change if change == change else float("inf")
 
@@ -54,7 +54,7 @@ def check_jump(
 
 
 def check_shape(argument: str, name: str, out: Any, wanted: tuple[int, ...], meaning: str) -> None:
-    """Compare the shape of what came out with what is needed.
+    """Compare the shape of the output with the required one.
 
     Raises:
         ValueError: If it is no tensor or has another shape; -1 stands for any length.

@@ -233,7 +233,7 @@ def _pairs(graph: AtomicGraph) -> Tensor:
 
 
 def _is_first_of_two(graph: AtomicGraph) -> Tensor:
-    """Of the edges i to j and j to i the one with the smaller centre, [E].
+    """Mark, of the edges i to j and j to i, the one with the smaller centre, [E].
 
     Between an atom and its own image: the one whose first shift that is not zero is positive.
     """

@@ -229,7 +229,7 @@ class FeatureLimits(nn.Module):
         return torch.cat([(self.excess(*one) != 0.0).sum(dim=1) for one in parts])
 
     def _limits(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Limits with none where they are unknown, and the larger one's size, each [S, F]."""
+        """Limits, infinite where unknown, and the magnitude of the larger one, each [S, F]."""
         known = self.minimum <= self.maximum
         low = torch.where(known, self.minimum, -torch.inf)
         high = torch.where(known, self.maximum, torch.inf)
@@ -237,7 +237,7 @@ class FeatureLimits(nn.Module):
         return low, high, largest
 
     def show(self, x: Tensor, species_id: Tensor, atoms: Tensor | None = None) -> None:
-        """Pass features on to whoever watches; a model calls this with what it computed.
+        """Pass features on to the watchers; a model calls this with the features it computed.
 
         Args:
             x: Features, [N, F].

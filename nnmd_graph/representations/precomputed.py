@@ -23,7 +23,7 @@ MAX_EDGES = 5_000
 
 
 def can_precompute(representation: nn.Module) -> TypeGuard[FixedRepresentation]:
-    """Tell whether features are fixed: nothing to train, and derivatives by edge vector."""
+    """Tell whether features are fixed: no parameters, and derivatives by edge vector are known."""
     trainable = any(p.requires_grad for p in representation.parameters())
     return isinstance(representation, FixedRepresentation) and not trainable
 
@@ -47,7 +47,7 @@ def precompute(representation: FixedRepresentation, graph: AtomicGraph) -> Atomi
 def precompute_all(
     representation: FixedRepresentation, graphs: Iterable[AtomicGraph]
 ) -> Iterator[AtomicGraph]:
-    """The same for many structures, small ones side by side: molecules take a tenth of the time.
+    """The same for many structures, small ones together: molecules take a tenth of the time.
 
     Args:
         representation: See :func:`precompute`.
@@ -81,7 +81,7 @@ def _precompute(
 
 
 class FeatureJacobian:
-    """Derivatives of the features of one structure by its edge vectors, one block a centre.
+    """Derivatives of the features of one structure by its edge vectors, one block per centre.
 
     A block holds all edges of a centre side by side, so that the chain rule is one product of a
     row with a matrix per atom. Batches keep a list of these: copying them together would cost more
@@ -132,7 +132,7 @@ def edge_gradient(jacobian: FeatureJacobian | list[FeatureJacobian], dx: Tensor)
 
 
 class _RowProduct(torch.autograd.Function):
-    """y[n] = x[n] M[n]; row times matrix in both directions, which is the fast one on the CPU."""
+    """y[n] = x[n] M[n] as row times matrix, also backwards, which is fastest on the CPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ KINDS = ("none", "scale", "center", "scale_center", "sigma")
 
 
 class RangeScaler(Scaler):
-    r"""x' of each feature by itself, with what the training set had for it and the element s.
+    r"""x' of each feature by itself, from its statistics over the training set for element s.
 
     | kind | x' | n2p2 |
     |---|---|---|
@@ -134,7 +134,7 @@ class RangeScaler(Scaler):
     def hold(
         self, row: int, x: Float[Tensor, "N F"], kept: Bool[Tensor, " F"] | None = None
     ) -> None:
-        """Let the ranges of an element hold more atoms; mean and sigma become those of these.
+        """Widen the ranges of an element to more atoms; mean and sigma become those of the latter.
 
         Features that the scaling was not fitted to were zero.
         """

@@ -1,4 +1,4 @@
-"""Contract of representations: graph -> x, and what more they can tell about their features."""
+"""Contract of representations: graph -> x, and further facts about their features."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ class Representation(Part):
         return self
 
     def mix(self, x: Float[Tensor, "N G"]) -> Float[Tensor, "N F"]:
-        """Features out of what ``fixed`` gives; part of the net in training."""
+        """Features from those of ``fixed``; part of the net in training."""
         return x
 
     def fit_basis(self, x: Float[Tensor, "N G"]) -> None:
-        """Fit what ``mix`` starts from to the values that ``fixed`` has over a training set."""
+        """Fit the starting values of ``mix`` to the features of ``fixed`` over a training set."""
 
     @property
     def independent(self) -> Bool[Tensor, " F"] | None:
-        """Features that others do not tell already, as a mask; None: all."""
+        """Features that are independent of the others, as a mask; None: all."""
         return None
 
     @property
@@ -77,7 +77,7 @@ class Representation(Part):
 
     # -- the training set, and memory --------------------------------------------------------------
     def fit(self, graphs: Iterable[AtomicGraph]) -> None:
-        """Look at graphs of the training set in random order, once, before the training."""
+        """Fit to graphs of the training set, in random order, once before the training."""
 
     def isolated_features(
         self, species_id: Int[Tensor, " N"], dtype: torch.dtype
@@ -95,16 +95,16 @@ class Representation(Part):
         raise NotImplementedError(f"{type(self).__name__} computes all atoms at once")
 
     def compile_sums(self: Own) -> Own:
-        """Compile what can be compiled for long simulations, and give itself; here: nothing."""
+        """Compile what can be compiled for long simulations, and return itself; here: nothing."""
         return self
 
     @property
     def base_scaling(self) -> tuple[Representation, Scaler] | None:
-        """The representation that this one stands on, and what scales its features; None: none."""
+        """The representation below this one, and the scaling of its features, if there is one."""
         return None
 
     def first_layers(self, row: int, num_rows: int) -> list[FirstLayer] | None:
-        """Linear maps that take what ``base_scaling`` gives, see :class:`FirstLayer`."""
+        """Linear maps behind ``base_scaling``, see :class:`FirstLayer`."""
         return None
 
     # -- symmetry functions, and more elements -----------------------------------------------------
@@ -133,11 +133,11 @@ class Representation(Part):
         return [None if before is None else list(range(before))] * len(origins.new)
 
     def difference(self, old: Representation, origins: Origins) -> str | None:
-        """Reason, beside different arguments, why this cannot hold the weights of another one."""
+        """Reason, beyond different arguments, why this cannot hold the weights of another one."""
         return None
 
     def merged_features(self, known: Sequence[int], num_rows: int) -> list[Tensor] | None:
-        """M [F, F] for each row of a scaling: x M takes new elements for the nearest known ones.
+        """M [F, F] for each row of a scaling: x M treats new elements as the nearest known ones.
 
         None where no element is new, or nothing is known of how.
         """
@@ -145,7 +145,7 @@ class Representation(Part):
 
 
 class FixedRepresentation(Representation):
-    """Features without anything to train, whose derivatives are known.
+    """Features without trainable parameters, whose derivatives are known.
 
     A net on them is trained on forces without computing any of them again.
     """
@@ -159,7 +159,7 @@ REPRESENTATION_METHODS = ("jacobian", "isolated_features", "fit", "chunks", "mix
 
 
 class PlainRepresentation(Representation):
-    """A module of any class, graph -> x, seen as a representation that can no more than that.
+    """A module of any class, graph -> x, wrapped as a representation without further abilities.
 
     Args:
         module: Not changed.
@@ -200,7 +200,7 @@ class PlainRepresentation(Representation):
 
 
 def as_representation(module: nn.Module) -> Representation:
-    """The module itself if it is a representation, else what it offers as one."""
+    """The module itself if it is a representation, else the module wrapped as one."""
     return module if isinstance(module, Representation) else PlainRepresentation(module)
 
 

@@ -64,7 +64,7 @@ class Scaler(Part):
     def hold(
         self, row: int, x: Float[Tensor, "N F"], kept: Bool[Tensor, " F"] | None = None
     ) -> None:
-        """Let a row that was fitted before hold the atoms of new data."""
+        """Extend a fitted row to the atoms of new data."""
         self.fit_row(row, x, kept)
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Scaler(Part):
         """A and a of x' = x A + a for one row, float64."""
 
     def replace(self, row: int, matrix: Float[Tensor, "F F"]) -> None:
-        """Put another A into a row, where the scaling can hold one; here: it cannot."""
+        """Replace A in a row, if the scaling can hold any A; here: it cannot."""
 
     # -- more elements -----------------------------------------------------------------------------
     def extended(self: Own, num_species: int, num_features: int) -> Own:
@@ -130,7 +130,7 @@ def carry_row(
 
 
 def unlike(old: Any, new: Any) -> ValueError:
-    """The error that says that two scalings are of different kinds."""
+    """The error for two scalings of different kinds."""
     return ValueError(
         f"`scaler`: expected a FeatureScaler, a RangeScaler or None, got {type(old).__name__} "
         f"and {type(new).__name__}; only two of one kind can be carried over"

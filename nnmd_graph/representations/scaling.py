@@ -82,7 +82,7 @@ class FeatureScaler(Scaler):
         self.mean[row], self.matrix[row] = moments.mean, matrix * kept.unsqueeze(1)
 
     def replace(self, row: int, matrix: Float[Tensor, "F F"]) -> None:
-        """Put another A into a row."""
+        """Replace A in a row."""
         self.matrix[row] = matrix
 
     @torch.no_grad()

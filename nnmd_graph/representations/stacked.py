@@ -116,7 +116,7 @@ class StackedConvolutions(GraphConvolutions):
 
     @torch.no_grad()
     def fit(self, graphs: Iterable[AtomicGraph]) -> None:
-        """Fit the scaling to the features of a training set, or as much of it as is needed."""
+        """Fit the scaling to the features of as much of a training set as is needed."""
         base = self.below
         features, ids, num_atoms = [], [], 0
         for graph in graphs:

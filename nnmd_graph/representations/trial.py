@@ -1,4 +1,4 @@
-"""Representations of the user's own, tried out on a few atoms before a model is made of them."""
+"""Tests of users' representations on a few atoms, before a model is made of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOLERANCES = {torch.float64: (1e-6, 1e-5), torch.float32: (1e-5, 1e-3)}
 def check_representation(
     representation: nn.Module, species: Sequence[int], cutoff: float, num_features: int | None
 ) -> None:
-    """Try a representation out on four atoms, one of which leaves.
+    """Test a representation on four atoms, one of which moves away.
 
     Those of this package are not tried: their classes declare ``built_in``. A class derived from
     one of them is tried.
@@ -77,7 +77,7 @@ class _Trial:
         self.step, self.tolerance = TOLERANCES[dtype]
 
     def possible(self) -> bool:
-        """Tell whether features come out at all, in this dtype."""
+        """Tell whether features can be computed in this dtype."""
         try:
             self.module = copy.deepcopy(self.given).to("cpu", self.dtype).eval()
             graph = self.graph(0.7)
@@ -120,7 +120,7 @@ class _Trial:
         return x
 
     def run(self) -> None:
-        """All tests, with each of up to three elements as the one that leaves."""
+        """Run all tests, with each of up to three elements as the atom that moves away."""
         for first in range(min(3, len(self.species))):
             near = self.features(self.graph(1.0 - self.step, first))
             gone = self.graph(1.0 + self.step, first)
@@ -176,6 +176,6 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _in_words(graph: AtomicGraph, x: Tensor) -> str:
-    """The first atom whose features are no numbers."""
+    """The first atom whose features are not finite."""
     atom = int((~torch.isfinite(x)).any(dim=1).nonzero()[0]) if x.is_floating_point() else 0
     return f"an atom with {int((graph.edge_index[1] == atom).sum())} neighbours"

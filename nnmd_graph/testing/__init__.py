@@ -1,4 +1,4 @@
-"""The physics battery as test classes: whoever plugs in a model inherits its tests.
+"""The physics battery as test classes: a subclass with a model inherits the tests.
 
 Needs pytest (``pip install "nnmd-graph[test]"``). In a test file:
 

@@ -19,7 +19,7 @@ class BatchTests(BatteryTests):
     """Atoms that do not see each other do not matter to each other; files keep every bit."""
 
     def test_batch_equals_singles(self, case: Case) -> None:
-        """Also with isolated atoms, with larger structures and with one without neighbours."""
+        """Batching changes nothing, also beside isolated atoms and larger structures."""
         rattled, large = case.atoms.copy(), case.atoms.copy()
         rattled.rattle(0.05, seed=7)
         large = case.atoms.repeat(1 + (np.cumsum(case.atoms.pbc) == 1) * case.atoms.pbc)
@@ -40,7 +40,7 @@ class BatchTests(BatteryTests):
                 assert not out["forces"].any() and not out["stress"].any()
 
     def test_structure_without_neighbors(self, case: Case) -> None:
-        """Torn apart, in the same cell: each atom on its own, all forces zero."""
+        """Atoms torn apart in the same cell are isolated, and all forces vanish."""
         apart = ase.Atoms(case.atoms.symbols, 50.0 * np.eye(3)[np.arange(len(case.atoms)) % 3])
         apart.positions *= 1 + np.arange(len(apart))[:, None]
         out = case.predict(apart)
@@ -49,7 +49,7 @@ class BatchTests(BatteryTests):
         assert not out["forces"].any()
 
     def test_far_fragments_add_up(self, case: Case) -> None:
-        """A second, turned copy far away along a direction that does not repeat."""
+        """A rotated copy far away along a non-periodic direction adds its own energy."""
         if case.atoms.pbc.all():
             return
         # Orthogonal to all cell vectors that repeat

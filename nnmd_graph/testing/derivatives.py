@@ -65,7 +65,7 @@ class DerivativeTests(BatteryTests):
 
     @pytest.fixture
     def trained(self, case: Case) -> Case:
-        """The case with a copy of the potential, in training mode."""
+        """The case with a copy of the potential in training mode."""
         return Case(copy.deepcopy(case.potential).train(), case.atoms)
 
     @few_structures
@@ -110,7 +110,7 @@ class DerivativeTests(BatteryTests):
 
     @few_structures
     def test_every_weight_has_a_gradient(self, trained: Case) -> None:
-        """Of elements that are there; the output bias drops out against the isolated atom."""
+        """Parameters of the elements present, except the output bias, which cancels."""
         potential, batch = trained.potential, training_batch(trained)
         loss = force_loss(potential(batch), batch)
         gradients = torch.autograd.grad(loss, list(potential.parameters()))
@@ -160,19 +160,19 @@ class AseDerivativeTests(BatteryTests):
 
 
 def extrapolated(difference: Callable[[float], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Central differences of two steps, their error of the step squared taken out."""
+    """Central differences with two step sizes, extrapolated to remove the quadratic error."""
     return (4.0 * difference(STEP) - difference(2 * STEP)) / 3.0
 
 
 def targets(batch: Batch) -> dict[str, Tensor]:
-    """Labels to miss: a loss of random labels has gradients everywhere."""
+    """Random labels, for which the loss has a gradient everywhere."""
     generator = torch.Generator().manual_seed(9)
     shapes = {"energy": (len(batch.cell),), "forces": batch.pos.shape, "stress": batch.cell.shape}
     return {n: torch.randn(s, generator=generator, dtype=torch.float64) for n, s in shapes.items()}
 
 
 def force_loss(out: dict[str, Tensor], batch: Batch) -> Tensor:
-    """As in training: energies, forces and stress at once."""
+    """Loss of energies, forces and stress together, as in training."""
     wanted = targets(batch)
     terms = [weight * (out[name] - wanted[name]).square().sum() for name, weight in WEIGHTS]
     return torch.stack(terms).sum()

@@ -1,4 +1,4 @@
-"""Symmetries: transformations that keep the energy and turn forces and stress along."""
+"""Symmetries: transformations under which the energy is invariant, forces and stress rotate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SymmetryTests(BatteryTests):
     """eV/Å (or of stress, eV/Å³) that a model must reach on a structure, or its tests are void."""
 
     def test_forces_are_not_all_zero(self, case: Case) -> None:
-        """Or every other test of this folder would pass for nothing."""
+        """Forces (or the stress) are large enough that the other tests do not pass trivially."""
         out = case.out
         spread = np.abs(out["forces"]).max() if len(case.atoms) > 1 else np.abs(out["stress"]).max()
         assert spread > self.smallest_force

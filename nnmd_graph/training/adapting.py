@@ -1,4 +1,4 @@
-"""The features of new data, and what of a trained potential is carried over to them."""
+"""The features of new data, and the layers of a trained potential carried over to them."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _rattled(potential: Potential, graphs: Sequence[AtomicGraph], seed: int) -> 
 
 @torch.no_grad()
 def adapt_features(found: Sequence[Scaling], limit: float, *, alike: bool = False) -> bool:
-    """Carry feature scalings, and what takes them, over to new data.
+    """Carry feature scalings and the layers behind them over to new data.
 
     Args:
         found: From :func:`scalings`; the potential is changed in place.

@@ -42,7 +42,7 @@ class CallbackError(MessageError):
 
 
 class Callback:
-    """Something to do while a potential is trained: to log, to plot, to stop.
+    """An action during the training of a potential: logging, plotting, stopping.
 
     A subclass overrides what it needs::
 
@@ -68,7 +68,7 @@ class Callback:
         """
 
     def on_epoch(self, row: Row) -> bool | None:
-        """After an epoch.
+        """Called after an epoch.
 
         Args:
             row: A row of log.csv: epoch (from 1 on), seconds, learning_rate, train_loss, val_loss
@@ -80,7 +80,7 @@ class Callback:
         return None
 
     def on_end(self, history: Sequence[Row]) -> None:
-        """At the end, also after Ctrl-C or an error; the potential has the best weights.
+        """Called at the end, also after Ctrl-C or an error; the potential has the best weights.
 
         Args:
             history: One row for each epoch.
@@ -88,7 +88,7 @@ class Callback:
 
 
 class CallbackList:
-    """Calls several callbacks, and says which one it was that failed.
+    """Calls several callbacks, and names the one that failed.
 
     Args:
         callbacks: In the order in which they are called.
@@ -100,17 +100,17 @@ class CallbackList:
     def start(
         self, trainer: TrainingSettings, potential: Potential, history: Sequence[Row]
     ) -> None:
-        """Before the first epoch."""
+        """Call each of them before the first epoch."""
         for one in self._callbacks:
             _call(one, "on_start", partial(one.on_start, trainer, potential, history))
 
     def epoch(self, row: Row) -> bool:
-        """After an epoch; whether the training is to end."""
+        """Called after an epoch; tells whether the training is to end."""
         ends = [_call(one, "on_epoch", partial(one.on_epoch, dict(row))) for one in self._callbacks]
         return any(end is True for end in ends)
 
     def end(self, history: Sequence[Row], *, is_whole: bool = True) -> None:
-        """At the end: all of them, and then the first failure, where there is no other error."""
+        """Call all of them at the end, then raise the first failure if there is no other error."""
         failure: CallbackError | None = None
         for one in self._callbacks:
             try:
@@ -156,7 +156,7 @@ class CSVLog:
 
 
 class TrainingProgress:
-    """Epochs with the validation errors beside them: a bar on a terminal, lines in a log.
+    """Progress of epochs with validation errors: a bar on a terminal, lines in a log.
 
     Args:
         settings: Limits on epochs and time.
@@ -177,7 +177,7 @@ class TrainingProgress:
         self._meter.__exit__()
 
     def show(self, row: Row) -> None:
-        """Advance to an epoch; the first and the last one have a line of their own in any case."""
+        """Advance to an epoch; the first and the last one always have a line of their own."""
         done = int(row["epoch"])
         now = self._is_first or done == self._max_epochs
         self._is_first = False

@@ -23,7 +23,7 @@ from nnmd_graph.training.steps.named import find_step
 
 
 def check_settings(settings: TrainingSettings) -> None:
-    """Check what the settings themselves cannot: objects, files, devices, what goes together.
+    """Check objects, files, devices and combinations, which the settings themselves cannot.
 
     Raises:
         TypeError: If an object is of the wrong kind.
@@ -43,7 +43,7 @@ def check_settings(settings: TrainingSettings) -> None:
 
 
 def _check_start(init: object) -> None:
-    """Where training starts from."""
+    """Check the file or potential that training starts from."""
     if not (init is None or isinstance(init, Potential | Path)):
         raise TypeError(
             f"`init`: expected a Potential or the name of its file, got {type(init).__name__}; "

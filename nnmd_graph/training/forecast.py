@@ -26,7 +26,7 @@ def forecast(
     batch_size: int,
     epochs: int,
 ) -> list[str]:
-    """Lines that say what a run is about to do.
+    """Lines that describe the planned run.
 
     One batch is tried out, without a step: it takes the memory and tells the time.
 

@@ -154,7 +154,7 @@ class Loss:
         return f"{type(self).__name__}({', '.join(words)})"
 
     def settings(self) -> dict[str, Any]:
-        """Plain values that say which loss it is: weights, and what is not the usual."""
+        """Plain values that identify the loss: weights, and settings that are no defaults."""
         kinds = {
             name: [term.error, float(term.delta)]
             for name, term in self.terms.items()
@@ -172,7 +172,7 @@ class Loss:
         return self.energy_start < self.weights.get("energy", 0.0)
 
     def energy_weight(self, decay: float) -> float:
-        """w_E where the learning rate is ``decay`` times the first one."""
+        """w_E when the learning rate is ``decay`` times the initial one."""
         return min(self.weights["energy"], self.energy_start / decay)
 
     def for_training(
@@ -214,7 +214,7 @@ class Loss:
         return sums
 
     def weight_of(self, term: str, graph: AtomicGraph) -> Tensor | None:
-        """Weight of each label, to be multiplied with its squares; None where all count one."""
+        """Weight of each label's error; None if all are one."""
         weight = graph.weight if "weight" in graph else None
         if QUANTITIES[term].of == "atom":
             if weight is not None:
@@ -232,7 +232,7 @@ class Loss:
     def total(
         self, sums: dict[str, tuple[Tensor, Tensor]], energy: Tensor | float | None = None
     ) -> Tensor:
-        """Loss from :meth:`sums`; ``energy``: w_E of now."""
+        """Loss from :meth:`sums`; ``energy``: the present w_E."""
         weights: dict[str, Any] = {**self.weights}
         if energy is not None:
             weights["energy"] = energy
@@ -251,7 +251,7 @@ class Loss:
     def of_step(
         self, out: Prediction, graph: AtomicGraph, energy: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The function that a step descends, with w_E = ``energy``, and the loss of the batch.
+        """The function that a step minimises, with w_E = ``energy``, and the loss of the batch.
 
         The batch is one of the training set that :meth:`for_training` has seen. One with little
         weight counts little: sums are divided by the number of its labels times the mean weight in
@@ -324,7 +324,7 @@ class EnergyForcesLoss(Loss):
 
 
 def _divisor(count: Tensor) -> Tensor:
-    """Number of labels, or sum of weights, where there is any."""
+    """Number of labels, or sum of weights, at least one."""
     if not count.is_floating_point():
         return count.clamp(min=1)
     return torch.where(count > 0.0, count, torch.ones_like(count))

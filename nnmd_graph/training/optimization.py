@@ -77,12 +77,12 @@ class Schedule:
 
     @property
     def learning_rate(self) -> float:
-        """The rate in force, of the first group."""
+        """The present rate of the first group."""
         return float(self._optimizer.param_groups[0]["lr"])
 
     @property
     def decay(self) -> float:
-        """The rate in force over the first one."""
+        """The present rate divided by the initial one."""
         return self.learning_rate / self._first[0]
 
     def state_dict(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Schedule:
         return {} if self._plateau is None else self._plateau.state_dict()
 
     def load_state_dict(self, state: dict[str, Any], epoch: int, spent: float = 0.0) -> None:
-        """Go on after ``epoch`` finished epochs; a prolonged run takes the longer schedule."""
+        """Continue after ``epoch`` finished epochs; a prolonged run follows the longer schedule."""
         if self._plateau is not None:
             self._plateau.load_state_dict(state)
         else:

@@ -48,7 +48,7 @@ def parse_overrides(given: Iterable[str], model: type[BaseModel]) -> dict[str, A
 
 
 def _kind_of(key: str, model: type[BaseModel]) -> Any:
-    """The type of a setting; that of what is free of form is Any."""
+    """The type of a setting; Any for free-form ones."""
     kind: Any = model
     done: list[str] = []
     for name in key.split("."):

@@ -56,7 +56,7 @@ def fit_baseline(
 
 @torch.no_grad()
 def without_other_terms(potential: Potential, train: AtomsDataset) -> AtomsDataset:
-    """The set with the energies and forces that the terms beside the net leave; itself if none."""
+    """The set with the energies and forces that remain for the net; itself without other terms."""
     others = [term for term in potential.model.terms if term is not potential.net]
     if not others:
         return train
@@ -177,7 +177,7 @@ def move_baseline(
 
 @torch.no_grad()
 def widen_ranges(potential: Potential, graphs: Sequence[AtomicGraph]) -> None:
-    """Let the known limits of a trained potential hold the atoms that it is now trained on."""
+    """Widen the known limits of a trained potential to the atoms that it is now trained on."""
     net = potential.net
     if net is not None and net.ranges is not None and net.ranges.fitted:
         for graph, (x, species_id) in zip(graphs, _features(potential, net, graphs), strict=True):

@@ -1,4 +1,4 @@
-"""The checkpoint of a run, and what must be the same for the run to go on."""
+"""The checkpoint of a run, and what must be unchanged when the run is resumed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def settings_of(
     val: AtomsDataset | None,
     init: Potential | None = None,
 ) -> dict[str, Any]:
-    """Model, data and settings that decide where a run ends: not its length, device or output."""
+    """Model, data and settings that determine the result of a run, not length, device or output."""
     kept = {name: _plain(value) for name, value in settings.kept().items() if name not in APART}
     loss = settings.loss
     kept["optimizer"] = name_of(settings.optimizer)
@@ -59,7 +59,7 @@ def settings_of(
 
 
 def _plain(value: Any) -> Any:
-    """Values that are equal for one meaning: every number is a float, every name a string."""
+    """Normalise values for comparison: every number is a float, every name a string."""
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items()}
     is_number = isinstance(value, int) and not isinstance(value, bool)
@@ -67,7 +67,7 @@ def _plain(value: Any) -> Any:
 
 
 def fingerprint(dataset: AtomsDataset) -> str:
-    """Hash of structures and labels, other for every change of a number."""
+    """Hash of structures and labels; any change of a number changes it."""
     digest = hashlib.sha256()
     for atoms, labels in zip(dataset.frames, dataset.labels, strict=True):
         for values in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc,

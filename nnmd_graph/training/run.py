@@ -43,7 +43,7 @@ from nnmd_graph.training.transfer import frozen_parameters, start_from
 
 @dataclass
 class Progress:
-    """Where a run stands: what a checkpoint holds beside weights and optimiser."""
+    """State of a run: contents of a checkpoint beside weights and optimiser."""
 
     best_state: dict[str, torch.Tensor]
     best_loss: float = float("inf")
@@ -54,7 +54,7 @@ class Progress:
 
 
 class Run:
-    """Everything that lives from the first epoch to the last.
+    """The objects that a run needs from the first epoch to the last.
 
     Args:
         settings: Those of the training; callbacks get this object.
@@ -125,7 +125,7 @@ class Run:
         fit: bool,
         known: tuple[int, ...],
     ) -> None:
-        """Graphs and loaders; with ``fit`` baseline and scaling, which a checkpoint has."""
+        """Prepare graphs and loaders; with ``fit`` baseline and scaling, too."""
         settings, potential = self.settings, self.potential
         graphs = list(train.build(settings.progress))
         val_graphs = [] if val is None else list(val.build(settings.progress))
@@ -162,7 +162,7 @@ class Run:
             self.val_loader = DataLoader(val_graphs, self.batch_size, generator=torch.Generator())
 
     def _meet(self, graphs: list[AtomicGraph], train: AtomsDataset, known: tuple[int, ...]) -> None:
-        """Carry a trained potential over to new data, and say how good a start it is."""
+        """Carry a trained potential over to new data, and report the errors of the start."""
         settings = self.settings
         errors = meet_new_data(settings, self.potential, graphs, train, known, self.loss)
         if settings.init is not None and (settings.progress or self.output is not None):
@@ -260,7 +260,7 @@ class Run:
         return self.loss.energy_weight(self.schedule.decay)
 
     def _spent(self) -> float:
-        """Share of the time limit that is spent."""
+        """Fraction of the time limit that is spent."""
         limit = self.settings.max_seconds
         return 0.0 if limit is None else self.at.seconds / limit
 
@@ -294,7 +294,7 @@ class Run:
         }
 
     def _element_weights(self) -> dict[int, float] | None:
-        """Those that were computed from the training set."""
+        """Weights of the elements in the loss, computed from the training set; None without."""
         weights = self.loss.element_weights
         return dict(weights) if isinstance(weights, dict) else None
 

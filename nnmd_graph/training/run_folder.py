@@ -1,4 +1,4 @@
-"""The folder of a run: what stays of an earlier one, and until when."""
+"""The folder of a run: which files of an earlier run stay, and until when."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = (str(LAST), str(BEST), str(MODEL), str(LOG), *RESULTS, "config.yaml")
 
 
 class RunFolder:
-    """Where a run writes.
+    """Folder that a run writes into.
 
     A new run in the folder of an earlier one leaves that as it is until its own first epoch is
     done: what cannot be trained costs nothing. Its start is written beside meanwhile, which shows a
@@ -94,7 +94,7 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def _check_log(self, history: Sequence[Row]) -> None:
-        """Say that the log has lost something, which the checkpoint still has."""
+        """Warn that the log has lost rows, which the checkpoint still has."""
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, self.columns, restval="")
         writer.writeheader()

@@ -1,4 +1,4 @@
-"""JSON schema of the settings: what editors complete and check config files with."""
+"""JSON schema of the settings, with which editors complete and check config files."""
 
 from __future__ import annotations
 

@@ -52,17 +52,17 @@ class StartErrors:
 
     @property
     def size(self) -> float:
-        """The error that says most: of forces, if there are any."""
+        """The decisive error: that of forces, if there are any."""
         return self.start[self._name] if self._name else 0.0
 
     @property
     def is_worse(self) -> bool:
-        """Tell whether the potential says less than E0 alone do."""
+        """Tell whether the potential is less accurate than E0 alone."""
         return bool(self._name) and not self.size <= self.baseline[self._name]
 
     @property
     def is_useless(self) -> bool:
-        """Tell whether the potential says so much that is wrong that E0 alone are far better."""
+        """Tell whether the potential is so wrong that E0 alone are far better."""
         return bool(self._name) and not self.size <= USELESS * self.baseline[self._name]
 
     @property
@@ -80,7 +80,7 @@ class StartErrors:
         return f"start on the new data, MAE: {', '.join(parts)}"
 
     def warn(self) -> None:
-        """Say what helps where the start is worse than nothing."""
+        """Advise where the start is worse than E0 alone."""
         if self.is_worse or self.is_muted:
             warnings.warn(
                 "`init`: expected a potential that says something about the new data, got one "
@@ -150,7 +150,7 @@ def meet_new_data(
 
 
 def _ways(found: Sequence[Scaling]) -> list[tuple[bool, float]]:
-    """Ways to take new features: with new elements as known ones or not, and t_0."""
+    """Ways to treat new features: with new elements as known ones or not, and t_0."""
     both = (True, False) if any(s.merged is not None for s in found) else (False,)
     return [(alike, limit) for alike in both for limit in LIMITS] + [(False, 0.0)]
 

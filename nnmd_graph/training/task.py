@@ -33,7 +33,7 @@ def validate(potential: Potential, loader: DataLoader, loss: Loss) -> RunningErr
 
 
 def every(loader: DataLoader) -> Iterator[AtomicGraph]:
-    """Batches of all structures of a loader; an epoch that lacks some is no epoch.
+    """Batches of all structures of a loader; an epoch without some of them is refused.
 
     Raises:
         RuntimeError: If the batches together hold more or fewer structures than the set.
@@ -50,7 +50,7 @@ def every(loader: DataLoader) -> Iterator[AtomicGraph]:
 
 
 def check_finite_weights(potential: torch.nn.Module) -> None:
-    """Stop before weights that are no numbers are kept.
+    """Stop before weights that are not finite are kept.
 
     Raises:
         DivergedError: If one is NaN or infinite.
@@ -63,7 +63,7 @@ def check_finite_weights(potential: torch.nn.Module) -> None:
 
 
 def check_finite(value: torch.Tensor | float) -> None:
-    """Stop before a loss or gradient that is no number spoils the weights.
+    """Stop before a loss or gradient that is not finite spoils the weights.
 
     Raises:
         DivergedError: If it is NaN or infinite.

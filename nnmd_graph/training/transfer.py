@@ -1,4 +1,4 @@
-"""Going on from a trained potential: its weights, parts that stay, E0 of the new data."""
+"""Start from a trained potential: its weights, frozen parts, E0 of the new data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parameters_of(potential: nn.Module, part: str) -> list[str]:
 def check_parts(
     potential: Potential, freeze: Sequence[str], learning_rates: Mapping[str, float]
 ) -> None:
-    """Check that the named parts are there and that something is left to train.
+    """Check that the named parts exist and that trainable parameters remain.
 
     Raises:
         ValueError: If a name is unknown, a part has nothing to train, or all is frozen.
@@ -102,7 +102,7 @@ def _check_part(potential: Potential, argument: str, part: str, trainable: set[s
 
 
 def _names(potential: nn.Module, trainable: set[str]) -> list[str]:
-    """Parts that have something to train, and the names of their modules."""
+    """Parts with trainable parameters, and the names of their modules."""
     names = sorted(trainable)
     parts = [
         part
@@ -123,7 +123,7 @@ def _prefixes(potential: nn.Module) -> list[str]:
 
 
 def frozen_parameters(potential: nn.Module, freeze: Sequence[str]) -> set[str]:
-    """Names of the parameters that are to stay as they are."""
+    """Names of the frozen parameters."""
     return {name for part in freeze for name in parameters_of(potential, part)}
 
 
@@ -144,7 +144,7 @@ def rate_factors(potential: nn.Module, learning_rates: Mapping[str, float]) -> d
 
 # -- start ----------------------------------------------------------------------------------------
 def load_start(init: Potential | str | Path) -> Potential:
-    """The potential to start from; reads it where a file, or the folder of a run, is named."""
+    """The potential to start from, read if a file or the folder of a run is named."""
     if isinstance(init, Potential):
         return init
     return Potential.load(init)
@@ -244,7 +244,7 @@ def refit_baseline(
     elements: Iterable[int] | None = None,
     new: Iterable[int] = (),
 ) -> None:
-    r"""Move E0 to the level of theory of new data; the scale of the net stays.
+    r"""Shift E0 to the level of theory of new data; the scale of the net stays.
 
     The smallest changes d of E0, one for each element, that minimise
 
@@ -292,7 +292,7 @@ def _is_given(z: int, given: Mapping[int | str, float] | None) -> bool:
 def _fixed_energies(
     train: AtomsDataset, given: Mapping[int | str, float] | None
 ) -> dict[int, float]:
-    """E0 that need no fit: given ones, and those of isolated atoms in the training set."""
+    """E0 without a fit: given ones, and those of isolated atoms in the training set."""
     labelled = [labels.energy is not None for labels in train.labels]
     return fit_isolated_energies(train[train.isolated & labelled], given=given)
 

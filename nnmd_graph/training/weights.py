@@ -52,7 +52,7 @@ def check_element_weights(given: Any) -> str | dict[int, float] | None:
 
 
 def balanced_weights(train: AtomsDataset) -> dict[int, float]:
-    """Weights with which the forces of every element count the same, w_s = sum_t n_t / (S n_s).
+    """Weights by which the forces of all elements count equally, w_s = sum_t n_t / (S n_s).
 
     n_s is the number of atoms of element s with forces, each times the weight of its structure;
     the mean over these atoms is one.

@@ -251,7 +251,7 @@ def _read(config: Config, part: str, files: Sequence[Path], progress: bool) -> A
 
 
 def _warn_of_isolated(parts: Parts, known: Sequence[int]) -> None:
-    """Isolated atoms are of use in the training set only, and their elements only with others."""
+    """Warn of isolated atoms that the training set lacks, and of elements without other frames."""
     train = parts["train"]
     told = {int(train.frames[i].numbers[0]) for i in train.isolated.nonzero()[0]}
     for name, part in parts.items():
@@ -275,7 +275,7 @@ def _warn_of_isolated(parts: Parts, known: Sequence[int]) -> None:
 
 
 def warn_of_equal_structures(config: Config, parts: Parts, *, progress: bool = False) -> None:
-    """Say which parts hold structures of the training set, and which hold contradictions.
+    """Warn of parts that hold structures of the training set, and of contradictions.
 
     Rotated, renumbered and repeated ones count as equal: the graphs, which must be there, tell.
     """
@@ -302,7 +302,7 @@ def warn_of_equal_structures(config: Config, parts: Parts, *, progress: bool = F
 
 
 def _check_elements(parts: Parts, known: Sequence[int]) -> None:
-    """Nothing is learnt about an element that is not trained on, so its errors mean nothing."""
+    """Refuse elements outside the training set, about which nothing would be learnt."""
     for name, part in parts.items():
         unknown = [z for z in part.species if z not in (*parts["train"].species, *known)]
         if unknown:

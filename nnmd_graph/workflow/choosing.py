@@ -1,4 +1,4 @@
-"""Which model is trained where nothing is said about it."""
+"""Choice of the model where the settings name none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FREE = ("cutoff", "dtype")
 
 
 def for_species(config: Config, species: Sequence[int]) -> Config:
-    """The settings, with graph convolutions for many elements if they name no kind of model.
+    """The settings; if they name no kind of model, many elements get graph convolutions.
 
     A warning says so.
     """

@@ -318,7 +318,7 @@ def _files(output: str | os.PathLike[str] | None, overwrite: bool) -> dict[str, 
 
 
 def _is_simulation(energies: Path) -> bool:
-    """Tell whether the table of a simulation is there, which is written before anything else."""
+    """Tell whether the table of a simulation exists, which is written first."""
     if not energies.is_file():
         return False
     with energies.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The whole way on data that it makes itself: structures, training, evaluation, MD."""
+"""The complete workflow on generated data: structures, training, evaluation, MD."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of a run that goes on from a trained model: the model comes from its file."""
+"""Settings of a run that starts from a trained model: the model comes from its file."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def settings_of_model(potential: Potential) -> dict[str, Any]:
 
 
 def _settings(part: dict[str, Any], section: str) -> dict[str, Any]:
-    """Settings of a part by dotted key; what does not stand in the section `model` is left out."""
+    """Settings of a part by dotted key, without those that the section `model` lacks."""
     keys = KEYS.get(part["name"], ())
     found = {f"{section}{key}": part["arguments"][key] for key in keys}
     if part["name"] in REPRESENTATIONS:
@@ -110,7 +110,7 @@ def _settings(part: dict[str, Any], section: str) -> dict[str, Any]:
 
 
 def _check_same_model(config: Config, init: Potential) -> None:
-    """Refuse settings of the model that are given and are not those of the file."""
+    """Refuse given settings of the model that differ from those of the file."""
     given = dict(_flat(config.model.model_dump(exclude_unset=True)))
     if given.get(DIM, 0) is None and given.get("representation.channels") is None:
         given[DIM] = EMBEDDING_DIM  # what null stands for

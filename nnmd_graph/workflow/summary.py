@@ -1,4 +1,4 @@
-"""Contents of a model file or a data file, as a table of words."""
+"""Contents of a model file or a data file, as a table of text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SMALLEST, LARGEST = 4.0, 6.5
 
 
 def describe_model(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Sum up a saved potential.
+    """Summarise a saved potential.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -99,7 +99,7 @@ def describe_data(
     progress: bool = False,
     **reading: Any,
 ) -> dict[str, str]:
-    """Sum up data files: what is in them, and whether it looks right.
+    """Summarise data files: their contents, and suspicious entries.
 
     Args:
         paths: a file or several.
@@ -181,7 +181,7 @@ def _geometry(dataset: AtomsDataset, cutoff: float, progress: bool) -> dict[str,
 
 
 def _suggested_cutoff(radius: NDArray[np.float64], per_atom: NDArray[np.float64]) -> float:
-    """Where an atom has the usual number of neighbours, or all that it will ever have."""
+    """The cutoff with the usual number of neighbours, or with all that there can be."""
     enough = min(USUAL_NEIGHBORS, per_atom[-1])
     found = radius[int(np.argmax(per_atom >= enough - 1e-9))]
     return float(np.clip(np.ceil(2 * found) / 2, SMALLEST, LARGEST))

@@ -220,7 +220,7 @@ def _check_folder(folder: Path, config: Config, resume: bool, overwrite: bool) -
 
 
 def _is_foreign(folder: Path) -> bool:
-    """Tell whether config.yaml or model.pt are there, but nothing by which a run would be known."""
+    """Tell whether config.yaml or model.pt exist, but nothing else that marks a run."""
     if any((folder / name).exists() for name in MARKS[RUN]):
         return False
     config = folder / CONFIG

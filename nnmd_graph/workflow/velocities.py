@@ -1,4 +1,4 @@
-"""Velocities that a simulation starts with: those of its start, or new ones."""
+"""Initial velocities of a simulation: those of the structure, or new ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHOICES = ("keep", "draw")
 def start_velocities(
     atoms: Atoms, velocities: str, temperature: float, random: np.random.RandomState
 ) -> str:
-    """Give a structure the velocities to start with.
+    """Set the initial velocities of a structure.
 
     Args:
         atoms: keeps its momenta, or gets new ones.

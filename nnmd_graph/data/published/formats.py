@@ -19,7 +19,7 @@ KBAR = 0.1 * ase.units.GPa
 
 
 def read_npz(path: Path, index: Path | None = None) -> list[ase.Atoms]:
-    """Structures of one molecule, as revised MD17 comes.
+    """Structures of one molecule, in the format of revised MD17.
 
     `nuclear_charges` [N], `coords` [B, N, 3] in Å, `energies` [B] in kcal/mol, `forces` [B, N, 3]
     in kcal/mol/Å, `old_indices` [B], the numbers in the original MD17.
@@ -68,7 +68,7 @@ def _numbers(index: Path, count: int) -> list[int]:
 
 
 def read_mlearn(path: Path, element: str, split: str) -> list[ase.Atoms]:
-    """Structures as the benchmark of Y. Zuo et al. (doi 10.1021/acs.jpca.9b08723) comes.
+    """Structures in the format of Y. Zuo et al. (doi 10.1021/acs.jpca.9b08723).
 
     JSON of pymatgen structures, with energy in eV, forces in eV/Å and a virial stress in kbar,
     positive under compression. The six components have no stated order, and not one order: the
@@ -110,7 +110,7 @@ def _mlearn_frame(record: dict[str, Any], element: str, split: str) -> ase.Atoms
 
 
 def _stress_order(element: str, split: str, group: str) -> Sequence[int] | None:
-    """Places of xx, yy, zz, yz, xz, xy (Voigt's order) in `virial_stress`."""
+    """Indices of xx, yy, zz, yz, xz, xy (Voigt order) in `virial_stress`."""
     yz_xz = (0, 1, 2, 4, 5, 3)  # the file has xx, yy, zz, xy, yz, xz
     xz_yz = (0, 1, 2, 5, 4, 3)  # xx, yy, zz, xy, xz, yz
     if element in ("Cu", "Ni"):

@@ -55,7 +55,7 @@ def find(root: Path, names: tuple[str, ...]) -> Path | None:
 def obtain(
     file: RawFile, root: Path, *, others: tuple[str, ...] = (), download: bool, progress: bool
 ) -> Path:
-    """Where a raw file is; unpacked or downloaded into `root/raw` first if need be.
+    """Path of a raw file, which is unpacked or downloaded into `root/raw` if necessary.
 
     Args:
         file: what is wanted.
@@ -102,7 +102,7 @@ def obtain(
 
 
 def fetch(url: str, path: Path, *, checksum: str | None = None, progress: bool = True) -> None:
-    """Download a file; `path` is whole and as published, or stays as it was.
+    """Download a file; `path` ends as published, or unchanged.
 
     Raises:
         OSError: no connection, no such file, or no room on the disk.

@@ -48,7 +48,7 @@ def is_trajectory(text: str) -> bool:
 
 
 def what_it_is(file: Path, text: str) -> str | None:
-    """Say of a file of CP2K that holds no structures what it is and how to read the run.
+    """Refuse a CP2K file without structures: say what it is and how to read the run.
 
     Args:
         file: its name is looked at.
@@ -142,7 +142,7 @@ def _say_what_lacks(file: Path, forces: Path | None, cell: Path | None) -> None:
 
 
 def _forces(file: Path) -> dict[int, tuple[_Step, list[str], NDArray[np.float64]]]:
-    """Forces by step, eV/Å; of a step that stands there twice (a restart) the last ones."""
+    """Forces by step, eV/Å; for a step that occurs twice (a restart) the last ones."""
     found = {}
     try:
         for frame in iread_extxyz(file):

@@ -1,4 +1,4 @@
-"""Dumps of LAMMPS, which hold no energy and often no elements, whatever a reader makes of them."""
+"""LAMMPS dumps, which hold no energy and often no elements, whatever a reader assumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMATS = ("lammps-dump-text", "lammps-dump-binary")
 def without_inventions(
     file: Path, format: str, frames: Iterator[tuple[int, ase.Atoms]]
 ) -> Iterator[tuple[int, ase.Atoms]]:
-    """Take out what ASE's reader of dumps adds: an energy of 0 eV, and elements for types.
+    """Remove what ASE's reader of dumps adds: an energy of 0 eV, and elements for types.
 
     Args:
         file: the dump.

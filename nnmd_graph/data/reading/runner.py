@@ -53,7 +53,7 @@ class Normalization(NamedTuple):
 
 
 class Units(NamedTuple):
-    """Å and eV of one unit of a file."""
+    """Length (Å) and energy (eV) of one unit of a file."""
 
     length: float
     energy: float
@@ -223,7 +223,7 @@ def _begin(file: Path, number: int, key: str, words: list[str]) -> _Block:
 
 
 def _take(block: _Block, number: int, key: str, words: list[str], line: str) -> None:
-    """One line between begin and end."""
+    """Read one line between begin and end."""
     if key == "comment":
         text = line.strip().removeprefix("comment").strip()
         block.comment = text if block.comment is None else f"{block.comment} {text}"

@@ -27,7 +27,7 @@ class _Text(io.StringIO):
 
 
 def _finished_vasp_out(text: str) -> tuple[str, bool]:
-    """ASE takes the steps up to the energies that end them."""
+    """Leave the text as it is: ASE reads the steps whose energies are there."""
     last = text.rfind("FREE ENERGIE OF THE ION-ELECTRON SYSTEM")
     rest = text[last:] if last >= 0 else text
     return text, "General timing and accounting" not in rest
@@ -44,7 +44,7 @@ def _finished_vasp_xml(text: str) -> tuple[str, bool]:
 
 
 def _finished_espresso(text: str) -> tuple[str, bool]:
-    """Results follow their structure; new positions (below a new cell) begin the next step."""
+    """Cut before the last positions (or the cell above them), whose results may be missing."""
     runs = [match.start() for match in re.finditer(r"^.*Program PWSCF", text, re.MULTILINE)]
     last = text[runs[-1] :] if runs else text
     if "JOB DONE" in last:

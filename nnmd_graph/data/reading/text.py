@@ -1,4 +1,4 @@
-"""Text files as they come: compressed, with a byte-order mark, in Latin-1, cut off."""
+"""Text files of any kind: compressed, with a byte-order mark, in Latin-1, truncated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReadError(ValueError):
 
 
 def _latin_1(error: UnicodeError) -> tuple[str, int]:
-    """Read what is no UTF-8 as Latin-1, in which every byte is a letter."""
+    """Decode what is not UTF-8 as Latin-1, in which every byte is a character."""
     assert isinstance(error, UnicodeDecodeError)
     return error.object[error.start : error.end].decode("latin-1"), error.end
 
@@ -52,7 +52,7 @@ def open_text(file: Path) -> io.TextIOWrapper:
 
 
 def head(file: Path, num_characters: int = 20000) -> str:
-    """Give the beginning of a text; of something else, letters without a meaning."""
+    """Return the beginning of a text; for a binary file, meaningless characters."""
     with open_text(file) as text:
         return text.read(num_characters)
 

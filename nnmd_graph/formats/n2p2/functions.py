@@ -168,7 +168,7 @@ class FunctionLine:
         )
 
     def sort_key(self, conv_length: float) -> tuple[float | str, ...]:
-        """n2p2 sorts the functions of an element by this, in its internal unit of length."""
+        """Key by which n2p2 sorts the functions of an element, in its internal unit of length."""
         internal = {
             name: value / (conv_length * conv_length)
             if name == "eta"
@@ -185,7 +185,7 @@ class FunctionLine:
         return (self.kind, *(internal[n] for n in order if n in internal), *self.neighbors)
 
     def text(self) -> str:
-        """The line of `input.nn`, each number with as few digits as give it back."""
+        """The line of `input.nn`, each number with the fewest digits that reproduce it."""
         layout = LAYOUTS[self.kind]
         names = [*layout.numbers, *(name for name in layout.optional if self.values[name])]
         elements = [chemical_symbols[z] for z in (self.centre, *self.neighbors)]
@@ -200,7 +200,7 @@ def from_fortran(word: str) -> str:
 
 
 def finite_number(word: str) -> float:
-    """A finite number from a word.
+    """Convert a word to a finite number.
 
     Raises:
         ValueError: It is none. `1.0d-1` is one for RuNNer, but 1.0 for n2p2, which stops at the d;

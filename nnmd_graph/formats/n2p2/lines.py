@@ -75,11 +75,11 @@ class Lines:
         )
 
     def where(self, number: int) -> str:
-        """A line in words."""
+        """Format a line."""
         return f"{self.file}:{number}" if number else f"'{self.file}'"
 
     def parse(self, number: int, read: Callable[[A], T], value: A) -> T:
-        """A value, with the line in the message of errors."""
+        """Convert a value; errors name the line."""
         try:
             return read(value)
         except ValueError as error:
@@ -121,7 +121,7 @@ class Lines:
         return values[0] if values else default
 
     def check_supported(self) -> None:
-        """Refuse what changes energies in a way that is not understood."""
+        """Refuse keywords that change energies in an unsupported way."""
         for key, what in REFUSED.items():
             if key in self.found:
                 raise self.error(
@@ -130,7 +130,7 @@ class Lines:
                 )  # fmt: skip
 
     def warn(self) -> None:
-        """Say what has no effect though its author may have meant one."""
+        """Warn of keywords without an effect that their author may have intended."""
         names = sorted(KNOWN)
         for key, number in self.unknown.items():
             near = did_you_mean(key.lower(), names)
@@ -147,5 +147,5 @@ class Lines:
                 )  # fmt: skip
 
     def say(self, number: int, text: str) -> None:
-        """A warning that names the line."""
+        """Issue a warning that names the line."""
         warnings.warn(f"`folder`: {self.where(number)}: {text}", stacklevel=5)

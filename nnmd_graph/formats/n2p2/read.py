@@ -33,7 +33,7 @@ LOST_DIGITS = 1e-9
 
 
 class Origin(NamedTuple):
-    """Internal units of the files that a potential came from, to write the same ones again."""
+    """Internal units of the files that a potential was read from, used again for writing."""
 
     normalization: Normalization
     units: Units
@@ -88,7 +88,7 @@ def load_n2p2(
 
 
 def _representation(settings: Settings, units: Units) -> tuple[ACSF, dict[int, list[int]]]:
-    """Symmetry functions, and which feature each row of scaling.data is, for each element."""
+    """Symmetry functions, and the feature of each row of scaling.data, for each element."""
     functions: dict[int, list[SymmetryFunction]] = {}
     for z, lines in settings.functions.items():
         functions[z] = []
@@ -132,7 +132,7 @@ def _scaler(
 
 
 def _scaling_rows(file: Path, settings: Settings) -> dict[tuple[int, int], list[float]]:
-    """minimum, maximum, mean and sigma by numbers of element and function, both from 0."""
+    """Minimum, maximum, mean and sigma by indices of element and function, both from 0."""
     expected = [(s, k) for s, z in enumerate(settings.species)
                 for k in range(len(settings.functions[z]))]  # fmt: skip
     rows: dict[tuple[int, int], list[float]] = {}
@@ -217,7 +217,7 @@ def _size(network: Network, num_functions: int) -> int:
 
 
 def find_weights(folder: Path, species: tuple[int, ...]) -> dict[int, Path]:
-    """Files of weights of one kind for all elements; names of a potential before those of training.
+    """Weight files of one kind for all elements; names of a finished potential come first.
 
     Raises:
         FileNotFoundError: There are none of any kind for all elements.

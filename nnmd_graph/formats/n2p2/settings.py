@@ -88,7 +88,7 @@ def read_settings(file: Path) -> Settings:
 
 
 class _Reader(Lines):
-    """Read the keywords, in the order in which a mistake in one is best told."""
+    """Read the keywords, in the order that gives the clearest error messages."""
 
     def settings(self) -> Settings:
         self.check_supported()

@@ -137,7 +137,7 @@ def _nets(model: EnergyModel) -> list[MLP]:
 
 
 def _widen(model: EnergyModel, dtype: torch.dtype) -> None:
-    """Let the limits hold what the potential itself, in ``dtype``, takes for inside."""
+    """Widen the limits to what the potential itself, in ``dtype``, counts as inside."""
     limits = model.ranges
     if limits is not None:
         known = limits.minimum <= limits.maximum
@@ -151,7 +151,7 @@ def _linear_outputs(model: EnergyModel) -> bool:
 
 
 def _warn_of_known_errors(elements: list[Element]) -> None:
-    """n2p2 does not compute what it is told in a few cases (git 61daa0df, its group path)."""
+    """Warn of the few cases that n2p2 computes wrong (git 61daa0df, its group path)."""
     found: dict[str, str] = {}
     for line in (line for element in elements for line in element.lines):
         if line.kind in (3, 9) and line.values["r_s"] < 0.0:
@@ -186,7 +186,7 @@ def _mixed_up(lines: list[FunctionLine]) -> list[FunctionLine]:
 def _energies(
     model: EnergyModel, units: Units, origin: Origin | None, keeps: bool
 ) -> tuple[Normalization, list[float]]:
-    """Internal units, and the offset of each element that gives its E0 back."""
+    """Internal units, and the offset of each element that reproduces its E0."""
     isolated = model.baseline.isolated_energies.tolist()
     if not keeps:  # the net of an isolated atom will give zero
         return Normalization(), _offsets(isolated, [0.0] * len(isolated), Normalization(), units)[0]
@@ -211,7 +211,7 @@ def _energies(
 def _offsets(
     isolated: list[float], outputs: list[float], normalization: Normalization, units: Units
 ) -> tuple[list[float], int]:
-    """`atom_energy` of each element, and how many of them give E0 back to the last bit."""
+    """`atom_energy` of each element, and how many of them reproduce E0 to the last bit."""
     offsets, exact = [], 0
     for e0, output in zip(isolated, outputs, strict=True):
 
@@ -225,7 +225,7 @@ def _offsets(
 
 
 def _normalization(scale: float, units: Units, origin: Origin | None) -> Normalization:
-    """Internal units in which the net's output has ``scale`` eV; those of old if they have."""
+    """Internal units whose energy is ``scale`` eV; the original ones if these have it."""
     mean, old_energy, old_length = Normalization()
     length = 1.0
     if origin is not None:
@@ -299,7 +299,7 @@ def _layers(model: EnergyModel, s: int, units: Units | None) -> list[tuple[Array
 
 
 def _scaling(model: EnergyModel, s: int) -> Array:
-    """minimum, maximum, mean and sigma of each feature, [F, 4]."""
+    """Minimum, maximum, mean and sigma of each feature, [F, 4]."""
     scaler, limits = model.scaler, model.ranges
     if isinstance(scaler, RangeScaler):
         buffers = (scaler.minimum, scaler.maximum, scaler.mean, scaler.sigma)
@@ -324,7 +324,7 @@ def _scaling(model: EnergyModel, s: int) -> Array:
 
 
 def _sigma(scaler: FeatureScaler, s: int) -> Array:
-    """Standard deviations out of the matrix M of a fitted scaler, [F].
+    """Standard deviations from the matrix M of a fitted scaler, [F].
 
     (M M^T)^-1 = diag(sigma) (C + ridge) diag(sigma) with C the correlation matrix, whose diagonal
     is one.

@@ -1,1 +1,1 @@
-"""Energy terms that stand beside a net: what it need not learn."""
+"""Physical energy terms beside a net, which it need not learn."""

@@ -47,7 +47,7 @@ class Contraction(nn.Module):
 
     @torch.no_grad()
     def fit(self, sums: Float[Tensor, "N n P"]) -> None:
-        """Fit the basis to the sums of atoms of a training set; those over no neighbour are out."""
+        """Fit the basis to the sums of atoms of a training set, without sums over no neighbour."""
         rows = sums.transpose(1, 2).flatten(0, 1).double()
         rows = rows[(rows != 0.0).any(dim=1)]
         if len(rows):
@@ -57,7 +57,7 @@ class Contraction(nn.Module):
 def start_of_channels(
     order: int, num_channels: int, num_functions: int, embedding: Float[Tensor, "S D"]
 ) -> tuple[Float[Tensor, "S C"], Int[Tensor, " C"]]:
-    """Weights of the elements and component of the functions that each channel starts with.
+    """Initial weights of the elements and component of the functions of each channel.
 
     The largest component comes first, with each element by itself and, for angular functions, with
     sums of two elements (squares of both span all pairs); then the next component. Where there are

@@ -189,7 +189,7 @@ class EmbeddedACSF(Representation):
             start += width
 
     def _contract(self, channels: int, start: Tensor) -> Tensor:
-        """Make a contraction for each order of functions that there are; the vectors' start."""
+        """Make a contraction for each order of functions present; return the initial vectors."""
         numbers = Counter(f.order for f in self.functions)
         if int(channels) != channels or channels < len(numbers):
             raise ValueError(
@@ -208,7 +208,7 @@ class EmbeddedACSF(Representation):
 
     @property
     def independent(self) -> Bool[Tensor, " F"]:
-        """Features that others do not tell already, as a mask.
+        """Features that are independent of the others, as a mask.
 
         Vectors of S elements have S independent components, their products as many as there are
         pairs; of the channels those are left out that start as copies of others. What is left out
@@ -229,7 +229,7 @@ class EmbeddedACSF(Representation):
         return torch.cat([chosen[order] for order, _ in self._blocks])
 
     def fit_basis(self, sums: Float[Tensor, "N G"]) -> None:
-        """Fit what combines functions to the sums that ``fixed`` gives for a training set."""
+        """Fit the contractions to the sums of ``fixed`` over a training set."""
         for order, contraction in self.contractions.items():
             module: Any = contraction  # torch takes attributes of modules for tensors
             module.fit(self._sums_of(order, sums))
@@ -243,7 +243,7 @@ class EmbeddedACSF(Representation):
         return self.mix(self.sums(graph))
 
     def mix(self, sums: Float[Tensor, "N G"]) -> Float[Tensor, "N F"]:
-        """Features out of the sums over each element and pair, which ``fixed`` gives."""
+        """Features from the sums over each element and pair, which ``fixed`` gives."""
         if self.channels is not None:
             radial, angular = self.embedding.tensor_split([self._radial], dim=1)
             vectors = {1: radial, 2: self._pairs(angular)}
@@ -264,7 +264,7 @@ class EmbeddedACSF(Representation):
 
     @torch.no_grad()
     def carry_over(self, old: nn.Module, index: Sequence[int]) -> None:
-        """Take over vectors and what combines functions."""
+        """Take over the vectors and the contractions."""
         assert isinstance(old, EmbeddedACSF)
         self.embedding.copy_(old.embedding[list(index)])
         self.contractions.load_state_dict(old.contractions.state_dict())
@@ -298,7 +298,7 @@ class EmbeddedACSF(Representation):
 
 
 def _independent(vectors: Float[Tensor, "S D"], *, copies: bool = True) -> Bool[Tensor, " D"]:
-    """As many columns as can be independent, those first that the ones before tell least of.
+    """A largest independent set of columns, each the least dependent on those before.
 
     Args:
         vectors: The columns, side by side.

@@ -125,7 +125,7 @@ class SymmetryFunction:
         return AngularKey("formula", (), formula=self.angular) if self.order == 2 else None
 
     def check_formulas(self, cutoff: float) -> None:
-        """Try formulas of one's own out.
+        """Test the formulas of a user's function.
 
         Raises:
             ValueError: If one is not elementwise, or not finite between 0 and the cutoff.

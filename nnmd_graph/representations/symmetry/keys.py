@@ -15,7 +15,7 @@ Formula = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class RadialKey:
-    """Which rho, and its parameters.
+    """Kind of rho, and its parameters.
 
     Attributes:
         kind: "gaussian" (eta, r_s), "wave" (kappa,), "window" (r_l,), or "formula" ().
@@ -32,7 +32,7 @@ class RadialKey:
 
 @dataclass(frozen=True)
 class AngularKey:
-    """Which A, and its parameters.
+    """Kind of A, and its parameters.
 
     Attributes:
         kind: "power" (zeta, lam), "window" (theta_l, theta_h) in degrees, or "formula" ().

@@ -1,4 +1,4 @@
-"""Symmetry functions of more elements, and where those that were known stand among them.
+"""Symmetry functions of more elements, and the places of the known ones among them.
 
 A symmetry function is a sum over neighbours, or over pairs of them. With the atoms of a new element
 Y taken for those of a known element X, that of neighbours X is
@@ -32,7 +32,7 @@ FunctionsOf = Callable[[int], tuple[SymmetryFunction, ...]]
 def extended_functions(
     functions: Sequence[SymmetryFunction], origins: Origins
 ) -> list[SymmetryFunction]:
-    """Symmetry functions with those of new elements behind them.
+    """Symmetry functions, followed by those of new elements.
 
     Wherever the element nearest to a new one stands, as centre or as neighbour, the new one does.
     A set with a function for each pair of elements gets one for each new pair, like
@@ -80,7 +80,7 @@ def _columns(old: FunctionsOf, new: FunctionsOf, origins: Origins, s: int) -> Co
 
 
 def function_difference(old: FunctionsOf, new: FunctionsOf, origins: Origins) -> str | None:
-    """Symmetry functions that one of two sets lacks, or that would change what is known."""
+    """Symmetry functions that one of two sets lacks, or that would change known results."""
     try:
         columns = columns_of_functions(old, new, origins)
     except ValueError as error:

@@ -124,7 +124,7 @@ def pool(
     angular: str = "both",
     r_min: float = 1.0,
 ) -> list[SymmetryFunction]:
-    """More functions than one wants to pay for, to choose from with ``select_functions``.
+    """A large pool of functions, to choose from with ``select_functions``.
 
     The shells of ``gastegger2018`` at two resolutions, n of them and half as many twice as wide;
     angular functions wide (G5) at both, narrow (G4) at the lower one. With the defaults 24 radial
@@ -200,7 +200,7 @@ def automatic_functions(
     needed: Callable[[tuple[int, int], int], float],
     what: str,
 ) -> list[SymmetryFunction]:
-    """Functions of a recipe, unless what is made of them would not fit in the memory.
+    """Functions of a recipe, unless the model made of them would not fit in memory.
 
     Args:
         recipe: A name out of :data:`RECIPES`.
@@ -261,7 +261,7 @@ def automatic_functions(
 
 
 def _checked(recipe: str, name: str, value: Any, defaults: Mapping[str, Any]) -> Any:
-    """An option of the kind of its default; a whole number may come as 1e3."""
+    """Check that an option is of the type of its default; a whole number may be given as 1e3."""
     if name not in defaults:
         hint = did_you_mean(name, defaults)
         raise TypeError(
@@ -276,7 +276,7 @@ def _checked(recipe: str, name: str, value: Any, defaults: Mapping[str, Any]) ->
 
 
 def _whole(name: str, value: Any) -> int:
-    """An integer, also where it came as 1e3."""
+    """Convert to an integer; 1e3 is one."""
     if isinstance(value, float | np.floating) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | np.integer):

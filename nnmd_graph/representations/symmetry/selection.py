@@ -1,4 +1,4 @@
-r"""Choosing a set: the functions of a large pool that say most about a data set.
+r"""Choice of a set: the functions of a large pool that are most informative about a data set.
 
 A large pool of symmetry functions is easy to make and expensive to compute, and most of it says
 nearly the same. Which functions to keep is read off their values at atoms of the training set,
@@ -54,7 +54,7 @@ def select_functions(
     max_atoms: int = MAX_ATOMS,
     progress: bool = True,
 ) -> ACSF:
-    """Pick the n functions of a pool that say most about the atoms of a data set.
+    """Pick the n functions of a pool that are most informative about the atoms of a data set.
 
     Every element of the set gets n functions of its own, out of those that it has in the pool.
 
@@ -230,7 +230,7 @@ def _select(
 
 
 def _range_rule(x: Array, functions: tuple[SymmetryFunction, ...]) -> NDArray[np.bool_]:
-    """Columns that span a range worth it, and not at a few atoms only."""
+    """Columns that span a sufficient range, not only at a few atoms."""
     good = np.ptp(x, axis=0) >= MIN_RANGE
     neighbors = [str(f.neighbors) for f in functions]
     for kind in set(neighbors):
@@ -282,7 +282,7 @@ def _fps(c: Array, n: int) -> list[int]:
 
 
 def _principal(c: Array, n: int) -> list[int]:
-    """For each leading principal component the free column that weighs most in it."""
+    """For each leading principal component, the free column of largest weight."""
     components = np.linalg.eigh(c)[1][:, ::-1]
     chosen: list[int] = []
     for component in components.T[:n]:

@@ -1,4 +1,4 @@
-"""Steps that change the weights: along the gradient, compiled, by L-BFGS, one's own way."""
+"""Steps that change the weights: gradient, compiled gradient, L-BFGS, or a user's own."""
 
 from typing import TYPE_CHECKING
 

@@ -30,7 +30,7 @@ Compiled = Callable[[list[Tensor], dict[str, Tensor]], list[Tensor]]
 
 
 def check_compilable(potential: Potential, loss: Loss, step: Step) -> None:
-    """Refuse what has no compiled training step.
+    """Refuse models, losses and steps that cannot be compiled.
 
     Raises:
         ValueError: If the model is no plain graph convolution network with a shared readout, or

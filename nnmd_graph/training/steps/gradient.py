@@ -38,7 +38,7 @@ class GradientStep(Step):
     def make_optimizer(
         self, parameters: Sequence[Any], learning_rate: float | None, weight_decay: float
     ) -> torch.optim.Optimizer:
-        """The optimiser, with what it takes."""
+        """Make the optimiser with the settings that it takes."""
         given = {"learning_rate": learning_rate, "weight_decay": weight_decay}
         taken = {
             ARGUMENTS[name]: value
@@ -48,7 +48,7 @@ class GradientStep(Step):
         return self.make(parameters, **taken)
 
     def check(self, settings: TrainingSettings) -> torch.optim.Optimizer:
-        """Check that it has a use for the settings, and makes an optimiser of single batches."""
+        """Check that the settings apply, and that an optimiser for single batches results."""
         optimizer = super().check(settings)
         closure = inspect.signature(optimizer.step).parameters.get("closure")
         if closure is not None and closure.default is closure.empty:

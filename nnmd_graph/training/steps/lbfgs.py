@@ -33,7 +33,7 @@ class LBFGSStep(Step):
         )
 
     def epoch(self, loader: DataLoader, energy_weight: float | None) -> float:
-        """The loss of the whole set and its gradient, summed over batches; w_E stays that of it."""
+        """The loss of the whole set and its gradient, summed over batches, for a fixed w_E."""
         loss = self.loss
         counts: dict[str, torch.Tensor] = {}
         for batch in every(loader):

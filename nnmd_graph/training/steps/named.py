@@ -1,4 +1,4 @@
-"""Steps by name, and of what is handed in."""
+"""Steps by name, or from a user's step or optimiser."""
 
 from __future__ import annotations
 

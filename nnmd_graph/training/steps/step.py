@@ -1,4 +1,4 @@
-"""Contract of every optimiser: how weights are changed in an epoch."""
+"""Contract of every optimiser: the change of weights in an epoch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Gradients = Callable[[AtomicGraph, float | None], Tensor]
 
 
 class Step(ABC):
-    """Changes the weights by an epoch.
+    """Changes the weights by one epoch of training.
 
     A step of one's own gives :meth:`epoch`, and ``Trainer(optimizer=MyStep)`` takes the class, or
     an object where it has arguments; these are plain values that it keeps under their names. What
@@ -73,7 +73,7 @@ class Step(ABC):
 
     @abstractmethod
     def epoch(self, loader: DataLoader, energy_weight: float | None) -> float:
-        """Change the weights by the whole training set, and give its mean loss.
+        """Change the weights by one pass over the training set, and return its mean loss.
 
         Args:
             loader: Batches of the training set, on the device; in another order each time, unless
@@ -93,11 +93,11 @@ class Step(ABC):
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.optimizer.load_state_dict(state)
 
     def update_average(self) -> None:
-        """Let the average of the weights follow; after each change of them."""
+        """Update the average of the weights, after each change of them."""
         if self.average is not None:
             self.average.update_parameters(self.potential)
 
@@ -111,7 +111,7 @@ class Step(ABC):
 
     # -- for the trainer -----------------------------------------------------------------------
     def check(self, settings: TrainingSettings) -> torch.optim.Optimizer:
-        """Check that it has a use for the settings, and makes an optimiser, which it gives.
+        """Check that the settings apply, and return an optimiser.
 
         Raises:
             ValueError: If it has none for a setting, or no optimiser can be made.
@@ -147,7 +147,7 @@ class Step(ABC):
         fabric: Fabric,
         gradients: Gradients | None = None,
     ) -> torch.optim.Optimizer:
-        """Get ready for the first epoch; gives the optimiser, whose rates the schedule sets."""
+        """Prepare for the first epoch; return the optimiser, whose rates the schedule sets."""
         trained = {name: p for name, p in potential.named_parameters() if p.requires_grad}
         factors: dict[str, float] = {}
         if "learning_rates" not in self.unused:
@@ -191,7 +191,7 @@ class Step(ABC):
 
 
 def name_of(value: Any) -> str:
-    """By what a checkpoint knows an optimiser: where it is defined, and its arguments."""
+    """Identity of an optimiser in a checkpoint: where it is defined, and its arguments."""
     if isinstance(value, partial):
         arguments = [*map(name_of, value.args), *_listed(value.keywords)]
         return f"{name_of(value.func)}({', '.join(arguments)})"

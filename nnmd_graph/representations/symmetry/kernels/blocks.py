@@ -50,7 +50,7 @@ class FunctionSet:
         return len(self.functions)
 
     def compile(self) -> None:
-        """Let sums over pairs run their elementwise work in compiled loops."""
+        """Compile the elementwise work of sums over pairs."""
         self.sums = [
             WideFamily(replace(part.whole, compiled=True))
             if isinstance(part, WideFamily)
@@ -106,7 +106,7 @@ class FunctionSet:
         return x, columns
 
     def _with_neighbors(self, tables: Tables) -> list[Sum]:
-        """The sums that are not empty, in the form that takes least time."""
+        """The sums that are not empty, in their fastest form."""
         found: list[Sum] = []
         for part in self.sums:
             keys = (part.neighbor,) if isinstance(part, RadialSum) else part.pair

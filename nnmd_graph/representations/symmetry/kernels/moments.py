@@ -126,12 +126,12 @@ class WideFamily:
         return self.whole.pair
 
     def divided(self, n: int, n_k: int) -> tuple[PairSum, ...]:
-        """The sums that take least time for n and n' neighbours."""
+        """The fastest sums for n and n' neighbours."""
         zetas = sorted({key.parameters[0] for key in self.whole.angular.keys})
         return _divided(self, min([0.0, *zetas], key=lambda limit: self._cost(limit, n, n_k)))
 
     def _cost(self, limit: float, n: int, n_k: int) -> float:
-        """Time when powers up to ``limit`` go by moments."""
+        """Time if powers up to ``limit`` are computed from moments."""
         num_b = len(self.whole.radial.keys)
         powers = [key.parameters[0] for key in self.whole.angular.keys]
         num_rows = n if self.whole.same_table else n + n_k

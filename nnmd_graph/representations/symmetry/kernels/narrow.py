@@ -114,7 +114,7 @@ class GaussianSum(NarrowSum):
     """
 
     def _side(self, table: Table) -> Side:
-        """With f_c and f_c' / f_c in the place of rho and its slope."""
+        """Radial factors with f_c and f_c' / f_c in place of rho and its slope."""
         only = RadialFactors(
             (RadialKey("gaussian", (0.0, 0.0)),), self.radial.cutoff, self.radial.fc
         )

@@ -1,4 +1,4 @@
-"""Neighbourhoods: the edges of some centres as tables, one row a centre, apart by element.
+"""Neighbourhoods: the edges of some centres as one table per element, one row per centre.
 
 Sums over neighbours and pairs of neighbours then are sums over rows and small matrix products.
 Rows that are shorter than the longest are filled with a neighbour far outside every cutoff.
@@ -104,7 +104,7 @@ class Table:
 
 
 class Gradient:
-    """Derivatives of a scalar by the vectors of one table, in the parts that sums give.
+    """Derivatives of a scalar by the vectors of one table, by the parts that sums return.
 
     Attributes:
         dist: By distance, [C, n].
@@ -196,7 +196,7 @@ def edge_chunks(
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the C library keep what large arrays leave behind instead of giving it back each time.
+    """Make the C library keep the memory of large arrays instead of returning it each time.
 
     Each set of tables allocates and frees the same arrays. glibc returns them to the
     system unless it has seen larger ones come and go: one of the largest size that it looks at,
