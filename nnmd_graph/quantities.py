@@ -27,7 +27,7 @@ class Quantity:
         unit: Of the numbers.
         shown_unit: Of its errors in tables and plots.
         shown_size: One of these in `unit`: 1e-3 where `unit` is eV and errors are shown in meV.
-        per_atom: Whether errors are of the number divided by the number of atoms.
+        per_atom: Whether errors refer to the value divided by the number of atoms.
         ase: Name among the results of ASE's calculators; "": it has none.
         for_molecules: Whether it has no meaning in a periodic structure.
     """

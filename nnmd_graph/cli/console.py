@@ -122,7 +122,7 @@ def print_interrupted(command: str, checkpoint: Path, *, start: float, resume: b
         print_line("\nInterrupted. Go on where it stopped with:")
         print_line(f"  {command}")
     else:
-        print_line("\nInterrupted before anything was done that one could go on with; start anew.")
+        print_line("\nInterrupted before there was a checkpoint to continue from; start again.")
 
 
 def shown(path: Path) -> str:

@@ -31,7 +31,7 @@ def write_page(
 
     Args:
         path: the file.
-        rows: one a model, see `Comparison`.
+        rows: one per model, see `Comparison`.
         part: what the errors are those of: "test set".
         facts: short lines for the top.
         figures: {heading: {caption: figure or image file}}.

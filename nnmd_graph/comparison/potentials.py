@@ -43,7 +43,7 @@ class Comparison:
     """Potentials side by side; it prints as a table.
 
     Attributes:
-        rows: one dict a potential. Keys, where they are known: name; error (why there are no
+        rows: one dict per potential. Keys, where they are known: name; error (why there are no
             numbers, or None); energy_mae, energy_rmse (meV/atom), forces_mae, forces_rmse (meV/Å),
             stress_mae, stress_rmse (meV/Å^3), each with _std where it is a mean over seeds;
             us_per_atom (energy and forces with the neighbour list), num_parameters,

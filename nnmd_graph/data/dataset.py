@@ -74,7 +74,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         forces_unit: e.g. "hartree/bohr"; default: as stated, else energy_unit/length_unit.
         stress_unit: e.g. "GPa" or "kbar"; default: as stated, else energy_unit/length_unit^3.
         backend: neighbour search, see `radius_graph`.
-        dtype: floating type of the graphs; default: `torch.get_default_dtype()` of now.
+        dtype: floating type of the graphs; default: the present `torch.get_default_dtype()`.
         sources: what to call each frame in messages, e.g. "frame 17 of 'li.extxyz'".
 
     Raises:

@@ -87,7 +87,7 @@ def adapt(
             x M, see :mod:`nnmd_graph.representations.symmetry.more_elements`. None: for x.
 
     Returns:
-        Whether there was something that the old features do not hold.
+        Whether the new features hold anything that the old ones do not.
     """
     if not bool(scaler.fitted().any()):
         return False  # features are meant to be taken as they are

@@ -156,10 +156,10 @@ def adapt_features(found: Sequence[Scaling], limit: float, *, alike: bool = Fals
     Args:
         found: From :func:`scalings`; the potential is changed in place.
         limit: See :mod:`nnmd_graph.models.adaptation`.
-        alike: Whether the potential takes new elements for the known ones that are nearest.
+        alike: Whether the potential treats new elements as the nearest known ones.
 
     Returns:
-        Whether there was something that the potential's data did not hold.
+        Whether the new data hold anything that the potential's data did not.
     """
     changed = [
         adapt(s.scaler, s.behind, *s.features, s.near, limit, s.kept, s.merged if alike else None)

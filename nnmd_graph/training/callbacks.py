@@ -59,7 +59,7 @@ class Callback:
     def on_start(
         self, trainer: TrainingSettings, potential: Potential, history: Sequence[Row]
     ) -> None:
-        """Before the first epoch.
+        """Called before the first epoch.
 
         Args:
             trainer: The Trainer, with the settings.

@@ -19,7 +19,7 @@ def check_costs(settings: TrainingSettings, potential: Potential, train: AtomsDa
 
     Args:
         settings: Those of the training.
-        potential: Its representation says what a step takes for an edge.
+        potential: Its representation determines the memory of a step per edge.
         train: Training set; its graphs need not be built.
 
     Raises:

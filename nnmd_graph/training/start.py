@@ -43,7 +43,7 @@ class StartErrors:
     Attributes:
         start: Of the potential, by name ``forces_rmse`` for example.
         baseline: Of E0 alone, without the net.
-        is_muted: Whether the potential said so much that was wrong that it was taken away.
+        is_muted: Whether the potential was so wrong that its response to new features was removed.
     """
 
     start: dict[str, float]
@@ -102,15 +102,15 @@ def meet_new_data(
 ) -> StartErrors:
     """Carry feature scaling, first layers and E0 of a trained potential over to new data.
 
-    How much features may say where the old data never were (t_0 of
-    :mod:`nnmd_graph.models.adaptation`), and whether new elements are taken for the known ones that
-    are nearest, is what gives the smallest errors of the start. E0 move as
-    in :func:`nnmd_graph.training.preparation.move_baseline`, but do not make up for a net that says
-    nothing right: where its errors are larger than those of E0 alone, E0 are those without the net.
-    Where they are far larger, the net begins without what it says of new features (t_0 = 0).
+    The influence of features outside the old data (t_0 of :mod:`nnmd_graph.models.adaptation`),
+    and whether new elements are treated as the nearest known ones, are chosen for the smallest
+    errors of the start. E0 are shifted as in
+    :func:`nnmd_graph.training.preparation.move_baseline`, but they do not compensate a useless net:
+    where its errors exceed those of E0 alone, E0 are those without the net. Where they are far
+    larger, new features have no influence at the start (t_0 = 0).
 
     Args:
-        settings: Say what is wanted.
+        settings: Those of the training.
         potential: Changed in place.
         graphs: The training set, prepared.
         train: The training set.

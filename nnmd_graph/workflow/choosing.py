@@ -19,7 +19,7 @@ more than 170 s. Convolutions cost the same for any number: PaiNN 133 meV/Å wit
 
 CONVOLUTION = "painn"
 FREE = ("cutoff", "dtype")
-"""Settings of the model that do not say which one it is."""
+"""Settings of the model that do not determine its kind."""
 
 
 def for_species(config: Config, species: Sequence[int]) -> Config:

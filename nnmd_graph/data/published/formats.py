@@ -26,7 +26,7 @@ def read_npz(path: Path, index: Path | None = None) -> list[ase.Atoms]:
 
     Args:
         path: the file.
-        index: text file with the numbers of the structures that are wanted, one a line.
+        index: text file with the numbers of the structures that are wanted, one per line.
 
     Raises:
         ValueError: the file is damaged, or lacks one of these.

@@ -74,7 +74,7 @@ def iread_cp2k(file: Path) -> Iterator[ase.Atoms]:
 
     Energies (hartree) stand in the comments. If the file is called NAME-pos-1.xyz, forces
     (hartree/bohr) are taken from NAME-frc-1.xyz and cells (Å) from NAME-1.cell, for the steps that
-    they have. Without a file of cells the structures are not periodic; a warning says what lacks.
+    they have. Without a file of cells the structures are not periodic; a warning names it.
 
     Raises:
         FrameError: a frame cannot be understood, or the files are not of one run.

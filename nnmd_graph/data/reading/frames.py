@@ -164,7 +164,7 @@ def _format(file: Path, format: str | None) -> str:
             )
         if format == "espresso-out" and not stopped.recognised(beginning):
             raise ValueError(  # what ASE takes every .out for
-                f"`path`: expected a file that says what it is, got '{file}'; name its `format`, "
+                f"`path`: expected a file of a recognised format, got '{file}'; name its `format`, "
                 "e.g. espresso-out or aims-output"
             )
         if format == "extxyz" and is_trajectory(beginning):

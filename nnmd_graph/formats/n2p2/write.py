@@ -157,7 +157,7 @@ def _warn_of_known_errors(elements: list[Element]) -> None:
         if line.kind in (3, 9) and line.values["r_s"] < 0.0:
             found.setdefault("takes a negative shift for 0", line.text())
         if line.kind in (3, 9, 13) and line.values["lam"] == 0.0:
-            found.setdefault("gives forces that are no numbers for lambda = 0", line.text())
+            found.setdefault("gives NaN as forces for lambda = 0", line.text())
     for line in (line for element in elements for line in _mixed_up(element.lines)):
         found.setdefault("mixes up polynomials of the same range", line.text())
     for what, where in found.items():

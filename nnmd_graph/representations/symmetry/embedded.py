@@ -302,7 +302,7 @@ def _independent(vectors: Float[Tensor, "S D"], *, copies: bool = True) -> Bool[
 
     Args:
         vectors: The columns, side by side.
-        copies: Whether columns that only are copies now, and need not remain so, are among them.
+        copies: Whether to include columns that are copies now but need not remain so.
     """
     rest, length = vectors.double(), vectors.double().norm(dim=0)
     chosen = torch.zeros(len(length), dtype=torch.bool, device=rest.device)

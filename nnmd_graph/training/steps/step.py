@@ -38,10 +38,10 @@ class Step(ABC):
     Attributes:
         default_learning_rate: Rate where `learning_rate` is None; None: that of the optimiser.
         default_gradient_clip: Largest norm of the gradient where `gradient_clip` is None; 0: any.
-        full_batch: Whether an epoch is one step on the whole set, whose order then says nothing.
+        full_batch: Whether an epoch is one step on the whole set, whose order then does not matter.
         averages: Whether it calls :meth:`update_average` after each change of the weights; else
             the weights of the end of an epoch are validated and kept.
-        passes: Times that an epoch goes over the training set, about.
+        passes: Approximate number of passes over the training set per epoch.
         unused: Settings that it has no use for; one that is given is an error.
         optimizer: Holds the parameters, and their learning rates as the schedule sets them, in
             ``param_groups``; made by :meth:`make_optimizer`.

@@ -157,5 +157,7 @@ def test_vasprun_of_several_steps(testdata: Path, tmp_path: Path) -> None:
 
 def test_an_output_of_no_known_code_must_be_named(tmp_path: Path) -> None:
     (tmp_path / "run.out").write_text("some code\n")
-    with pytest.raises(ValueError, match="`path`: expected a file that says what it is.*`format`"):
+    with pytest.raises(
+        ValueError, match="`path`: expected a file of a recognised format.*`format`"
+    ):
         read_frames(tmp_path / "run.out")

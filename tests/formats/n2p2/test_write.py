@@ -294,7 +294,7 @@ def test_other_modules(acsf, fitted, tmp_path: Path) -> None:
     ("functions", "message"),
     [
         ([G4(eta=0.1, zeta=1.0, lam=1.0, r_s=-0.5)], "takes a negative shift for 0"),
-        ([G5(eta=0.1, zeta=1.0, lam=0.0)], "gives forces that are no numbers for lambda = 0"),
+        ([G5(eta=0.1, zeta=1.0, lam=0.0)], "gives NaN as forces for lambda = 0"),
         (
             [
                 PolynomialNarrow(r_l=0.0, theta_l=0.0, theta_h=180.0, polynomial=name)
