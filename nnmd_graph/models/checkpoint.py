@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,9 +102,12 @@ def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, An
     except OSError:
         raise
     except Exception as error:  # foreign bytes may raise anything, IndexError and struct.error too
+        # PyTorch's own words would advise to run the code in the file
+        is_code = isinstance(error, pickle.UnpicklingError)
+        why = "it holds more than tensors and numbers" if is_code else reason(error)[:120]
         raise ValueError(
             f"`path`: expected a file written by nnmd_graph, got {str(path)!r}, which is damaged "
-            f"or foreign ({reason(error)[:120]}); save the potential again"
+            f"or foreign ({why}); save the potential again"
         ) from None
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(
