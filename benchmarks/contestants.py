@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ from benchmarks.systems import System
 from benchmarks.timing import clock, median_seconds
 from nnmd_graph.data.reading.runner import write_runner
 from nnmd_graph.formats.n2p2.write import save_n2p2
+from nnmd_graph.native import library, status
 from nnmd_graph.units import energy_factor
 
 Jobs = dict[str, Callable[[], Any]]
@@ -49,10 +51,47 @@ class _InThisProcess:
 
 
 class Ours(_InThisProcess):
-    """This package; compiled sums are for MD and evaluation, so they have no training step."""
+    """This package with its native core, if there is one, or on tensor operations.
+
+    Compiled sums are for MD and evaluation, so they have no training step.
+    """
 
     def __init__(
-        self, atoms: Atoms, potential: ng.Potential, dtype: torch.dtype, *, compiled: bool = False
+        self,
+        atoms: Atoms,
+        potential: ng.Potential,
+        dtype: torch.dtype,
+        *,
+        native: bool = True,
+        compiled: bool = False,
+    ) -> None:
+        self.native = native and status().used
+        with self.way():
+            self._prepare(atoms, potential, dtype, compiled)
+
+    def turn(self, repeats: int) -> dict[str, float]:
+        """See the base class."""
+        with self.way():
+            return super().turn(repeats)
+
+    @contextmanager
+    def way(self) -> Iterator[None]:
+        """Leave the native core out as long as this lasts, if it takes no part."""
+        if self.native:
+            yield
+            return
+        before = os.environ.get(library.SWITCH)
+        os.environ[library.SWITCH] = "0"
+        library.forget()
+        try:
+            yield
+        finally:
+            del os.environ[library.SWITCH]
+            os.environ |= {library.SWITCH: before} if before is not None else {}
+            library.forget()
+
+    def _prepare(
+        self, atoms: Atoms, potential: ng.Potential, dtype: torch.dtype, compiled: bool
     ) -> None:
         self.num_atoms = len(atoms)
         self.atoms, self.dtype = atoms, dtype
@@ -68,7 +107,7 @@ class Ours(_InThisProcess):
             "energy_forces": self.energy_forces,
             "training_step": self.training_step,
         }
-        code = "nnmd_graph"
+        code = "nnmd_graph" if self.native else "nnmd_graph, tensors"
         if compiled:
             del self.jobs["training_step"]
             self.potential.compile_sums()

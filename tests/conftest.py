@@ -63,6 +63,32 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda function, **_: call)
 
 
+@pytest.fixture
+def by_tensors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let symmetry functions run on tensor operations, as where there is no native core."""
+    from nnmd_graph.native import library  # after `shape_checks.install`
+
+    monkeypatch.setenv(library.SWITCH, "0")
+    library.forget()
+    yield
+    library.forget()
+
+
+@pytest.fixture
+def natively() -> None:
+    """Let symmetry functions run in the native core, or skip the test where there is none."""
+    from nnmd_graph.native import status
+
+    if not status().used:
+        pytest.skip(f"no native core: {status().text}")
+
+
+@pytest.fixture(params=["natively", "by_tensors"])
+def either_way(request: pytest.FixtureRequest) -> None:
+    """Run a test in the native core and on tensor operations."""
+    request.getfixturevalue(request.param)
+
+
 def leave_out_plots(patch: pytest.MonkeyPatch) -> None:
     """Leave out what each run draws, which takes longer than a short training."""
 

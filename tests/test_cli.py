@@ -560,6 +560,15 @@ def test_info_tells_models_from_data(model: Path) -> None:
     assert "float32" in run("info", "run")
 
 
+def test_info_about_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "torch" in run("info", "--system") and "native core" in run("info", "--system")
+    assert "`FILES`: expected a model or data files, got none" in fails("info")
+
+
+def test_info_says_why_there_is_no_native_core(by_tensors: None) -> None:
+    assert "not used: switched off (NNMD_GRAPH_NATIVE=0)" in run("info", "--system")
+
+
 def test_info_plots_the_functions_of_models(model: Path) -> None:
     output = run("info", model, "--plots", "pictures")
     assert "functions.png" in output and "functions.txt" in output

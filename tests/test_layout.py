@@ -28,6 +28,7 @@ ORDER = [
     "tables",
     "graph",
     "data",
+    "native",
     "nn",
     "representations",
     "models",

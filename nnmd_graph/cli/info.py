@@ -15,18 +15,27 @@ from nnmd_graph.cli.options import with_reading
 @with_reading
 def info(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="A model (.pt), the folder of a run, or data.", show_default=False),
-    ],
+    ] = None,
     cutoff: Annotated[float, typer.Option(help="Radius for counting neighbours, Å.")] = 5.0,
     plots: Annotated[
         Path | None,
         typer.Option(help="Folder for a plot and a table of each model's symmetry functions."),
     ] = None,
+    system: Annotated[
+        bool, typer.Option("--system", help="Versions, and whether the native core is used.")
+    ] = False,
     *,
     reading: dict[str, Any],
 ) -> None:
     """Say what is in a model file, or in data files: elements, labels, ranges, neighbours."""
+    if system:
+        print_facts(_system(), title="system")
+    if not files:
+        if system:
+            return
+        raise ValueError("`FILES`: expected a model or data files, got none; name one, or --system")
     models = [path for path in files if path.suffix == ".pt" or path.is_dir()]
     data = [path for path in files if path not in models]
     check_there(data)
@@ -48,6 +57,14 @@ def info(
             **reading,
         )
         print_facts(facts, title=", ".join(shown(path) for path in data))
+
+
+def _system() -> dict[str, str]:
+    from nnmd_graph.native import status
+    from nnmd_graph.versions import versions
+
+    core = status()
+    return versions() | {"native core": core.text if core.used else f"not used: {core.text}"}
 
 
 def _write_plots(path: Path, folder: Path) -> None:

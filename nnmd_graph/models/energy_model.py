@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.memory import check_memory
 from nnmd_graph.models.baseline import Baseline
-from nnmd_graph.models.evaluators import Autograd, Chunked, Evaluator, Precomputed
+from nnmd_graph.models.evaluators import Autograd, Chunked, Evaluator, OfFeatures
 from nnmd_graph.models.heads import Head, MakeHead, make_heads
 from nnmd_graph.models.readout import ElementReadout, Readout, as_readout
 from nnmd_graph.models.shared_readout import SharedReadout
@@ -23,6 +23,7 @@ from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_of
 from nnmd_graph.representations.common_scaling import CommonScaler
 from nnmd_graph.representations.limits import FeatureLimits
+from nnmd_graph.representations.precomputed import carried_features
 from nnmd_graph.representations.representation import (
     PlainRepresentation,
     Representation,
@@ -174,8 +175,10 @@ class EnergyModel(EnergyTerm):
     def evaluator(self, graph: AtomicGraph, *, training: bool) -> Evaluator:
         """The evaluator: carried features, a few atoms at a time, or autograd."""
         if "features" in graph:
-            return Precomputed(self.energy_of_features, self.species)
+            return OfFeatures(self.energy_of_features, self.species, carried_features)
         fixed = self.fixed
+        if training and (offered := fixed.with_pullback(graph)) is not None:
+            return OfFeatures(self.energy_of_features, self.species, lambda _: offered)
         if fixed.in_chunks and not training:
             return Chunked(self.energy_of_features, self.species, fixed.chunks)
         return Autograd(self.atomic_energy)

@@ -1,8 +1,9 @@
 """Roads from an energy to forces = -dE/dpos and stress = (1/|V|) dE/dstrain.
 
 Each road is exact; which one an energy term takes for a graph it says itself
-(:meth:`nnmd_graph.models.term.EnergyTerm.evaluator`). This file, the compiled training step and
-the double backward of the battery are the places with ``autograd.grad``.
+(:meth:`nnmd_graph.models.term.EnergyTerm.evaluator`). This file, the compiled training step,
+second derivatives of the native core and the double backward of the battery are the places with
+``autograd.grad``.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ from nnmd_graph.graph.geometry import (
 )
 from nnmd_graph.nn.scatter import scatter_sum, take
 from nnmd_graph.nn.species import species_ids
-from nnmd_graph.representations.chunks import AtomChunk
-from nnmd_graph.representations.precomputed import edge_gradient
+from nnmd_graph.representations.chunks import AtomChunk, PullbackOfEdges
 
 AtomicEnergy = Callable[[AtomicGraph], Tensor]
 """Graph -> atomic energies [N], eV."""
@@ -123,28 +123,35 @@ class Autograd(Evaluator):
         return out if wanted.gradients else detached(out)
 
 
-class Precomputed(Evaluator):
-    """dE/dx of the net, then the chain rule with the derivatives that the graph carries.
+class OfFeatures(Evaluator):
+    """dE/dx of the net, then the chain rule with derivatives of features without parameters.
 
     Args:
         energy: Atomic energies from features.
         species: Elements of the model.
+        features: Gives the features of a graph, and what takes dE/dx back to its edge vectors.
     """
 
-    def __init__(self, energy: EnergyOfFeatures, species: tuple[int, ...]) -> None:
-        self.energy, self.species = energy, species
+    def __init__(
+        self,
+        energy: EnergyOfFeatures,
+        species: tuple[int, ...],
+        features: Callable[[AtomicGraph], tuple[Tensor, PullbackOfEdges]],
+    ) -> None:
+        self.energy, self.species, self.features = energy, species, features
 
     def __call__(self, graph: AtomicGraph, wanted: Wanted) -> Prediction:
         """See :class:`Evaluator`."""
         species_id = species_ids(graph.z, self.species)
+        features, pullback = self.features(graph)
         if not wanted.derivatives:
             with torch.set_grad_enabled(wanted.gradients and torch.is_grad_enabled()):
-                return _energies(self.energy(graph.features, species_id, None), graph)
+                return _energies(self.energy(features, species_id, None), graph)
         with torch.enable_grad():
-            x = graph.features.detach().requires_grad_()
+            x = features.detach().requires_grad_()
             out = _energies(self.energy(x, species_id, None), graph)
             (dx,) = torch.autograd.grad(out["energy"].sum(), x, create_graph=wanted.gradients)
-            _add_edges(out, graph, edge_gradient(graph.feature_jacobian, dx), wanted)
+            _add_edges(out, graph, pullback(dx), wanted)
         return out if wanted.gradients else detached(out)
 
 
@@ -168,24 +175,24 @@ class Chunked(Evaluator):
     def __call__(self, graph: AtomicGraph, wanted: Wanted) -> Prediction:
         """See :class:`Evaluator`."""
         species_id = species_ids(graph.z, self.species)
-        structure = structure_index(graph)
         atomic_energy = torch.zeros_like(graph.pos[:, 0], dtype=torch.float64)
         total = torch.zeros_like(graph.pos)
-        virial = graph.pos.new_zeros(num_structures(graph), 3, 3)
+        virial = graph.pos.new_zeros(len(total), 3, 3) if wanted.stress else None
         for chunk in self.chunks(graph):
-            centres = chunk.rows.centres
+            centres = chunk.centres
             with torch.enable_grad():
                 x = chunk.x.requires_grad_()
                 e = self.energy(x, take(species_id, centres), centres)
                 (dx,) = torch.autograd.grad(e.sum(), x)
             atomic_energy[centres] = e.detach()
-            each = chunk.add_forces(graph, dx, total)
-            virial.index_add_(0, take(structure, centres), each)
+            if wanted.derivatives:
+                chunk.add_derivatives(graph, dx, total, virial)
         out = _energies(atomic_energy, graph)
         if wanted.forces:
             out["forces"] = total
-        if wanted.stress:
-            out["stress"] = per_volume(0.5 * (virial + virial.mT), graph)
+        if virial is not None:
+            whole = scatter_sum(virial, structure_index(graph), num_structures(graph))
+            out["stress"] = per_volume(0.5 * (whole + whole.mT), graph)
         return out
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, TypeGuard
 
 import torch
@@ -16,6 +17,7 @@ from torch_geometric.data import Batch
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.nn.scatter import table_places, take
+from nnmd_graph.representations.chunks import PullbackOfEdges
 from nnmd_graph.representations.representation import FixedRepresentation
 
 MAX_EDGES = 5_000
@@ -129,6 +131,11 @@ def edge_gradient(jacobian: FeatureJacobian | list[FeatureJacobian], dx: Tensor)
     parts = jacobian if isinstance(jacobian, list) else [jacobian]
     rows = dx.split([len(part.blocks) for part in parts])
     return torch.cat([part.edge_gradient(row) for part, row in zip(parts, rows, strict=True)])
+
+
+def carried_features(graph: AtomicGraph) -> tuple[Tensor, PullbackOfEdges]:
+    """Features that a graph or a batch carries, and the way from dE/dx to its edges."""
+    return graph.features, partial(edge_gradient, graph.feature_jacobian)
 
 
 class _RowProduct(torch.autograd.Function):

@@ -15,7 +15,7 @@ from nnmd_graph.nn.first_layer import Columns, FirstLayer
 from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.part import Part, copy_rows
 from nnmd_graph.nn.species import species_tuple
-from nnmd_graph.representations.chunks import AtomChunk
+from nnmd_graph.representations.chunks import AtomChunk, PullbackOfEdges
 from nnmd_graph.representations.scaler import Scaler
 from nnmd_graph.representations.symmetry.functions import SymmetryFunction
 
@@ -93,6 +93,14 @@ class Representation(Part):
     def chunks(self, graph: AtomicGraph) -> Iterator[AtomChunk]:
         """Features of a few atoms at a time, with the way back to their edges; if ``in_chunks``."""
         raise NotImplementedError(f"{type(self).__name__} computes all atoms at once")
+
+    def with_pullback(self, graph: AtomicGraph) -> tuple[Tensor, PullbackOfEdges] | None:
+        """Features of all atoms, and what takes dE/dx to dE/d edge_vec.
+
+        The pullback is differentiable by dE/dx, so that a net is trained on forces; neither it nor
+        the features are by positions. None: this is not on offer for the graph.
+        """
+        return None
 
     def compile_sums(self: Own) -> Own:
         """Compile what can be compiled for long simulations, and return itself; here: nothing."""

@@ -21,7 +21,7 @@ from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.part import Part
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_ids, species_tuple
-from nnmd_graph.representations.chunks import AtomChunk
+from nnmd_graph.representations.chunks import AtomChunk, PullbackOfEdges, TableChunk
 from nnmd_graph.representations.representation import FixedRepresentation, Representation
 from nnmd_graph.representations.symmetry.functions import SymmetryFunction, from_dict
 from nnmd_graph.representations.symmetry.kernels.blocks import FunctionSet
@@ -36,6 +36,7 @@ from nnmd_graph.representations.symmetry.more_elements import (
     function_difference,
     merged_functions,
 )
+from nnmd_graph.representations.symmetry.native import NativeFunctions
 from nnmd_graph.representations.symmetry.recipes import (
     automatic_functions,
     bytes_of_model,
@@ -108,6 +109,7 @@ class ACSF(FixedRepresentation):
                 sets[same] = FunctionSet(own, self.species, fc)
             self._sets.append(sets[same])
         self.num_features = max(map(len, self._functions_of.values()))
+        self._in_core: NativeFunctions | None = None
 
     @classmethod
     def auto(
@@ -184,7 +186,16 @@ class ACSF(FixedRepresentation):
 
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N F"]:
         """Values of all functions at all atoms, shape [N, F]."""
-        return _Features.apply(edge_vectors(graph), self, graph)
+        native = self._native(graph)
+        return self._by_tensors(edge_vectors(graph), graph) if native is None else native(graph)
+
+    def with_pullback(self, graph: AtomicGraph) -> tuple[Tensor, PullbackOfEdges] | None:
+        """See :class:`Representation`: by the native core, where nothing is differentiated."""
+        moving = [graph[name] for name in ("pos", "cell", "edge_vec") if name in graph]
+        if any(part.requires_grad for part in moving):
+            return None
+        native = self._native(graph)
+        return None if native is None else native.with_pullback(graph)
 
     def chunks(self, graph: AtomicGraph) -> Iterator[AtomChunk]:
         """Values at a few atoms at a time, with the way back to their edges.
@@ -192,6 +203,10 @@ class ACSF(FixedRepresentation):
         Everything that belongs to a chunk may be forgotten before the next one, so memory stays
         bounded and arrays stay in the cache. Nothing is recorded for autograd.
         """
+        native = self._native(graph)
+        if native is not None:
+            yield from native.chunks(graph)
+            return
         keep_freed_memory()
         with torch.no_grad():
             for chunk in self._edge_chunks(graph):
@@ -200,7 +215,7 @@ class ACSF(FixedRepresentation):
                     functions = self._sets[rows.element]
                     x, pullback = functions(vec, rows.edges)
                     x = nn.functional.pad(x, (0, self.num_features - len(functions)))
-                    yield AtomChunk(rows, chunk.edges.start, vec, x, pullback)
+                    yield TableChunk(rows.centres, x, rows, chunk.edges.start, vec, pullback)
 
     def compile_sums(self) -> ACSF:
         """Compile the elementwise work of sums over pairs, for forces and MD.
@@ -262,6 +277,23 @@ class ACSF(FixedRepresentation):
         if set(self.species) <= set(known) or num_rows not in (1, len(self.species)):
             return None
         return merged_functions(self.species, self.functions_of, known, num_rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what the native core holds: a copy has its own."""
+        return self.__dict__ | {"_in_core": None}
+
+    def _native(self, graph: AtomicGraph) -> NativeFunctions | None:
+        """The functions in the native core; None: it is not there, or does not know all of them."""
+        check_graph(graph)
+        core = NativeFunctions.core_for(self.functions, graph)
+        if core is not None and self._in_core is None:
+            each = [self._functions_of[z] for z in self.species]
+            fc = CutoffFunction(self.cutoff_function, self.inner_cutoff)
+            self._in_core = NativeFunctions(core, each, self.species, fc, self._by_tensors)
+        return None if core is None else self._in_core
+
+    def _by_tensors(self, vec: Tensor, graph: AtomicGraph) -> Tensor:
+        return _Features.apply(vec, self, graph)
 
     def _edge_chunks(self, graph: AtomicGraph) -> Iterator[EdgeChunk]:
         species_id = species_ids(graph.z, self.species)

@@ -124,6 +124,12 @@ class SymmetryFunction:
         """The factor of the angle, as the sums take it; None for a radial function."""
         return AngularKey("formula", (), formula=self.angular) if self.order == 2 else None
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the native core knows the factors: all but formulas of one's own."""
+        keys = (self.radial_key(), self.angular_key())
+        return all(key is None or key.formula is None for key in keys)
+
     def check_formulas(self, cutoff: float) -> None:
         """Test the formulas of a user's function.
 

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5
 from nnmd_graph.representations.symmetry.kernels.narrow import GaussianSum, NarrowSum
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = pytest.mark.usefixtures("float64", "either_way")
 R_C = 4.0
 FUNCTIONS = {
     "G1": G1(),

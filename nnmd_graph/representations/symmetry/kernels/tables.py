@@ -177,20 +177,34 @@ def edge_chunks(
         cutoff: Edges beyond do not count, Å.
     """
     neighbor, centre = graph.edge_index
-    most = MAX_EDGES.get(centre.device.type, MAX_EDGES["cpu"])
-    ends = torch.cumsum(torch.bincount(centre, minlength=graph.num_nodes), 0).cpu()
-    start, first = 0, 0
-    while start < graph.num_nodes:
-        stop = int(torch.searchsorted(ends, first + most, right=True))
-        stop = min(max(stop, start + 1), graph.num_nodes)
-        last = int(ends[stop - 1])
-        edges = slice(first, last)
+    for atoms, edges in whole_centres(graph, MAX_EDGES.get(centre.device.type, MAX_EDGES["cpu"])):
+        start, stop = atoms.start, atoms.stop
         with torch.no_grad():
             vec = edge_vectors(graph, edges)
             inside = torch.nonzero((vec * vec).sum(-1) < cutoff**2).squeeze(-1)
         key = (take(centre[edges], inside) - start) * num_species
         key = key + take(species_id, take(neighbor[edges], inside))
         yield EdgeChunk(edges, list(_rows(inside, key, species_id[start:stop], num_species, start)))
+
+
+def whole_centres(graph: AtomicGraph, most: int) -> Iterator[tuple[slice, slice]]:
+    """Cut a graph whose edges are sorted by centre into consecutive atoms and their edges.
+
+    Args:
+        graph: A graph or a batch.
+        most: Edges of a chunk; an atom with more has one of its own.
+    """
+    if graph.num_edges <= most:
+        yield slice(0, graph.num_nodes), slice(0, graph.num_edges)
+        return
+    count = torch.bincount(graph.edge_index[1], minlength=graph.num_nodes)
+    ends = torch.cumsum(count, 0).cpu()
+    start, first = 0, 0
+    while start < graph.num_nodes:
+        stop = int(torch.searchsorted(ends, first + most, right=True))
+        stop = min(max(stop, start + 1), graph.num_nodes)
+        last = int(ends[stop - 1])
+        yield slice(start, stop), slice(first, last)
         start, first = stop, last
 
 

@@ -11,6 +11,8 @@ from nnmd_graph.models import BPNN, Potential
 from nnmd_graph.representations import ACSF, G2, G4, G5
 from nnmd_graph.representations.symmetry.kernels import compiled
 
+pytestmark = pytest.mark.usefixtures("by_tensors")
+
 FUNCTIONS = [
     G2(eta=0.5, r_s=1.0),
     G4(eta=0.05, zeta=2.0, lam=-1.0, cutoff=4.0, r_s=0.5),

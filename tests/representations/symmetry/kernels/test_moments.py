@@ -9,7 +9,7 @@ from nnmd_graph.representations import ACSF, G5
 from nnmd_graph.representations.symmetry.kernels import moments
 from nnmd_graph.representations.symmetry.kernels.moments import MomentSum, WideFamily, has_moments
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = pytest.mark.usefixtures("float64", "by_tensors")
 
 FUNCTIONS = [
     *(G5(eta=0.1, zeta=z, lam=lam) for z in (1, 2, 3, 8) for lam in (1.0, -1.0)),

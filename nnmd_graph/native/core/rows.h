@@ -1,0 +1,151 @@
+// Neighbour rows: the neighbours of one centre as arrays, those of one element side by side.
+//
+//     | H H H H H . . . | O O . . |      a dot fills up to a multiple of the lanes: a neighbour
+//       ^begin[0]         ^begin[1]      beyond every cutoff
+//
+// and, along them, the tables of radial factors that the sums share.
+#pragma once
+
+#include "radial.h"
+
+namespace nnmd {
+
+// What the rows are made from: edges of all centres, and the elements of all atoms
+template <class T>
+struct Edges {
+  const T* vec;             // [E, 3], from the centre to the neighbour
+  const int64_t* neighbor;  // [E]
+  const int64_t* element;   // [N], local numbers
+};
+
+template <class T>
+struct Rows {
+  static constexpr double FAR = 1e30;  // r^2 of nobody
+
+  int size = 0;                     // with what fills up
+  std::vector<int> begin, end;      // of each element; `end` without what fills up
+  std::vector<int64_t> edge;        // of each place; -1: nobody
+  T *x, *y, *z, *r2, *r, *per_r;    // vec, |vec|^2, |vec|, 1 / |vec|
+  T *gx, *gy, *gz, *along;          // dE/dvec = (gx, gy, gz) + along * vec
+  T *ux, *uy, *uz, *u_dot_r;        // a change of vec, and its product with vec
+
+  // Place the neighbours closer than `farthest`; false if a vector is not a number.
+  bool fill(const Plan& plan, double farthest, const Edges<T>& in, const int64_t* edges, int count) {
+    const T far2 = T(farthest * farthest);
+    begin.assign(plan.num_elements, 0);
+    end.assign(plan.num_elements, 0);
+    bool numbers = true;
+    for (int n = 0; n < count; ++n) {
+      const T square = length2(in.vec + 3 * edges[n]);
+      numbers &= square == square;
+      if (square < far2) ++end[in.element[in.neighbor[edges[n]]]];
+    }
+    size = 0;
+    for (int s = 0; s < plan.num_elements; ++s) {
+      begin[s] = size;
+      size += whole<T>(end[s]);
+      end[s] = begin[s];
+    }
+    make_room();
+    for (int n = 0; n < size; ++n) r2[n] = T(FAR), x[n] = y[n] = z[n] = 0, edge[n] = -1;
+    for (int n = 0; n < count; ++n) {
+      const T* v = in.vec + 3 * edges[n];
+      const T square = length2(v);
+      if (!(square < far2)) continue;
+      const int at = end[in.element[in.neighbor[edges[n]]]]++;
+      x[at] = v[0], y[at] = v[1], z[at] = v[2], r2[at] = square, edge[at] = edges[n];
+    }
+    for (int n = 0; n < size; n += lanes<T>) {
+      const Vec<T> dist = root<T>(load<T>(r2 + n));
+      store<T>(r + n, dist);
+      store<T>(per_r + n, T(1) / dist);
+    }
+    return numbers;
+  }
+
+  void clear_gradient() {
+    for (T* g : {gx, gy, gz, along}) std::fill(g, g + size, T(0));
+  }
+
+  void add_gradient_to(T* by_edge) const {  // [E, 3]
+    for (int n = 0; n < size; ++n) {
+      if (edge[n] < 0) continue;
+      T* g = by_edge + 3 * edge[n];
+      g[0] += gx[n] + along[n] * x[n];
+      g[1] += gy[n] + along[n] * y[n];
+      g[2] += gz[n] + along[n] * z[n];
+    }
+  }
+
+  void take_change(const T* change) {  // [E, 3]
+    const T zero[3] = {0, 0, 0};
+    for (int n = 0; n < size; ++n) {
+      const T* u = edge[n] < 0 ? zero : change + 3 * edge[n];
+      ux[n] = u[0], uy[n] = u[1], uz[n] = u[2];
+      u_dot_r[n] = u[0] * x[n] + u[1] * y[n] + u[2] * z[n];
+    }
+  }
+
+ private:
+  static T length2(const T* v) { return v[0] * v[0] + v[1] * v[1] + v[2] * v[2]; }
+
+  void make_room() {
+    const size_t stride = (size_t(size) + 15) / 16 * 16;
+    T* p = memory_.room_for(14 * stride);
+    for (T** a : {&x, &y, &z, &r2, &r, &per_r, &gx, &gy, &gz, &along, &ux, &uy, &uz, &u_dot_r})
+      *a = p, p += stride;
+    edge.resize(size);
+  }
+
+  Array<T> memory_;
+};
+
+// rho and its slope over r of one table along the neighbours that it is of
+template <class T>
+struct Side {
+  int begin, end;  // `end` with what fills up
+  RadialFactors<T> rho;  // [B, stride], at the places of the row
+};
+
+template <class T>
+class Tables {
+ public:
+  template <bool SLOPES>
+  void fill(const Plan& plan, const FunctionSet& set, const Rows<T>& rows) {
+    const size_t stride = (size_t(rows.size) + 15) / 16 * 16;
+    size_t total = 0;
+    for (const Table& t : set.tables) total += 2 * stride * set.sets[t.set].size();
+    T* p = memory_.room_for(total);
+    sides_.clear();
+    for (const Table& t : set.tables) {
+      const bool every = t.element < 0;
+      const int begin = every ? 0 : rows.begin[t.element];
+      const int end = every ? rows.size : begin + whole<T>(rows.end[t.element] - begin);
+      const size_t length = stride * set.sets[t.set].size();
+      Side<T> side{begin, end, {p, p + length, stride}};
+      p += 2 * length;
+      for (int at = begin; at < end; at += STRIP)
+        radial_factors<T, SLOPES>(set.sets[t.set], rows.r + at, std::min(STRIP, end - at),
+                          {side.rho.value + at, side.rho.slope + at, stride});
+      if (every) weigh(plan, rows, side, set.sets[t.set].size());
+      sides_.push_back(side);
+    }
+  }
+
+  const Side<T>& operator[](int table) const { return sides_[table]; }
+
+ private:
+  static void weigh(const Plan& plan, const Rows<T>& rows, const Side<T>& side, int num_b) {
+    for (int s = 0; s < plan.num_elements; ++s)
+      for (int b = 0; b < num_b; ++b)
+        for (int n = rows.begin[s]; n < rows.end[s]; ++n) {
+          side.rho.value[b * side.rho.stride + n] *= T(plan.weights[s]);
+          side.rho.slope[b * side.rho.stride + n] *= T(plan.weights[s]);
+        }
+  }
+
+  Array<T> memory_;
+  std::vector<Side<T>> sides_;
+};
+
+}  // namespace nnmd
