@@ -32,8 +32,6 @@ SMOOTH_ACTIVATIONS = (
 )
 """Those whose derivative, which forces are made of, is continuous."""
 
-TERMS = ("energy", "forces", "stress")
-"""Terms of the loss."""
 LOSS_WEIGHTS = {"energy": 100.0, "forces": 1.0, "stress": 0.0}
 SCHEDULES = ("cosine", "exponential", "plateau", "constant")
 DEFAULT_LEARNING_RATE = {"adam": 5e-3, "adamw": 5e-3, "lbfgs": 1.0}

@@ -29,20 +29,8 @@ EdgeShifts = Int[Tensor, "E 3"]
 EdgeVectors = Float[Tensor, "E 3"]
 """r_j - r_i + S·cell, Å."""
 
-EdgeScalars = Float[Tensor, " E"]
-"""A distance (Å) or a weight for each edge."""
-
-EdgeFeatures = Float[Tensor, "E K"]
-"""Radial functions of each edge."""
-
 TripletIndex = Int[Tensor, " T"]
 """Edge numbers; two of them with one centre make a triplet."""
-
-NodeFeatures = Float[Tensor, "N F"]
-"""Features of atoms."""
-
-AtomicEnergies = Float[Tensor, " N"]
-"""Energy of each atom, eV."""
 
 Energies = Float[Tensor, " B"]
 """Energy of each structure, eV."""

@@ -54,7 +54,7 @@ def print_heading(message: str) -> None:
 
 def print_facts(facts: Mapping[str, object], title: str = "") -> None:
     """Print names and values, one pair per line."""
-    table = _table(title)
+    table = _table("")
     table.show_header = False
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -63,12 +63,12 @@ def print_facts(facts: Mapping[str, object], title: str = "") -> None:
     _console().print(table)
 
 
-def print_metrics(metrics: Mapping[str, Metrics], title: str = "") -> None:
+def print_metrics(metrics: Mapping[str, Metrics]) -> None:
     """Print errors, one row per data set."""
     from nnmd_graph.evaluation.metrics import UNITS
 
     kinds = [kind for kind in UNITS if any(f"{kind}_mae" in part for part in metrics.values())]
-    table = _table(title)
+    table = _table("")
     table.add_column("MAE / RMSE")
     table.add_column("structures", justify="right")
     for kind in kinds:

@@ -101,7 +101,6 @@ def compare_potentials(
     potentials: Mapping[str, Source],
     dataset: AtomsDataset,
     *,
-    batch_size: int | None = None,
     device: str | None = None,
     progress: bool = False,
 ) -> Comparison:
@@ -112,7 +111,6 @@ def compare_potentials(
     Args:
         potentials: by name: potentials, their files, or folders of runs; they are left as they are.
         dataset: labelled structures. A potential with another cutoff gets graphs of its own.
-        batch_size: structures at once for the errors; None fits the memory.
         device: where to compute; None for where each potential is, files on the CPU.
         progress: show bars.
 
@@ -131,7 +129,7 @@ def compare_potentials(
             potential = _loaded(source, device)
             with peak_memory(potential.device) as peak:
                 part = _with_cutoff(parts, dataset, potential)
-                metrics = evaluate(potential, part, batch_size=batch_size, progress=progress)
+                metrics = evaluate(potential, part, progress=progress)
         except Exception as error:  # of this potential; the others go on
             row["error"] = reason(error)
             continue

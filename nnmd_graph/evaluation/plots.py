@@ -63,7 +63,7 @@ def parity(
             f"MAE   {number(mae)} {quantity.shown_unit}\nRMSE {number(rmse)} {quantity.shown_unit}"
         )
         axes.text(0.05, 0.95, text, transform=axes.transAxes, va="top", fontsize=9)
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def error_histogram(
@@ -84,7 +84,7 @@ def error_histogram(
         axes.set_xlabel(f"predicted - reference, {QUANTITIES[kind].shown_unit}")
         whole = QUANTITIES[kind].shape == ()
         axes.set_ylabel(f"{QUANTITIES[kind].of}s" if whole else "components")
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def learning_curves(
@@ -138,7 +138,7 @@ def learning_curves(
             best = log["epoch"][np.nanargmin(log["val_loss"])]
             axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best:.0f}")
         axes.legend(frameon=False, fontsize=9)
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def _columns(history: object) -> dict[str, Array]:
@@ -220,7 +220,7 @@ def energy_drift(
         panels["Temperature"].set_ylabel("temperature, K")
     for each in panels.values():
         each.set_xlabel("time, ps")
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def new_figure(
@@ -331,7 +331,8 @@ def _words(column: str) -> str:
     return split if measure == "loss" else f"{split} {measure.upper()}"
 
 
-def _written(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+def written(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+    """The figure, written to an image if there is a path."""
     if path is not None:
         with replacing(path) as temporary:
             figure.savefig(temporary)

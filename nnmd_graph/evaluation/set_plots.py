@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nnmd_graph.data import AtomsDataset
-from nnmd_graph.evaluation.plots import COLORS
+from nnmd_graph.evaluation.plots import COLORS, written
 from nnmd_graph.files import replacing
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.representations import ACSF, SymmetryFunction
@@ -75,7 +75,7 @@ def plot_functions(
             _draw_shapes(acsf, z, own, [panels[name] for name in PANELS[order]])
     if title:
         figure.suptitle(title, fontsize=12)
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def plot_feature_values(
@@ -115,7 +115,7 @@ def plot_feature_values(
         axes.set_title(f"{chemical_symbols[z]}, {len(x)} atoms", fontsize=11)
     if title:
         figure.suptitle(title, fontsize=12)
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def function_table(acsf: ACSF) -> str:
@@ -299,10 +299,3 @@ def _draw_values(axes: Axes, functions: tuple[SymmetryFunction, ...], x: Array) 
     axes.set_ylabel("value")
     axes.tick_params(labelsize=8, direction="in")
     axes.grid(True, axis="y", color="#e6e6e6", lw=0.6)
-
-
-def _written(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    if path is not None:
-        with replacing(path) as temporary:
-            figure.savefig(temporary)
-    return figure

@@ -90,7 +90,7 @@ class SymmetryTests(BatteryTests):
         np.testing.assert_allclose(np.cross(case.atoms.positions, forces).sum(0), 0.0, atol=1e-10)
 
 
-def lattice_steps(atoms: ase.Atoms, seed: int, most: int = 4) -> NDArray[np.float64]:
+def lattice_steps(atoms: ase.Atoms, seed: int) -> NDArray[np.float64]:
     """Random whole cell vectors for each atom, along the periodic directions only."""
-    steps = np.random.default_rng(seed).integers(-most, most + 1, (len(atoms), 3))
+    steps = np.random.default_rng(seed).integers(-4, 5, (len(atoms), 3))
     return (steps * atoms.pbc) @ atoms.cell.array
