@@ -50,6 +50,6 @@ def free_bytes(device: torch.device) -> int:
     """Memory that is free where tensors of a device live, in bytes."""
     if device.type != "cuda":
         return available_bytes()
-    # What torch keeps for itself is free for the next tensor
+    # Memory that torch keeps reserved is free for the next tensor
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return int(torch.cuda.mem_get_info(device)[0]) + kept

@@ -10,7 +10,7 @@ from nnmd_graph.errors import did_you_mean
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-# ASE and NumPy are imported where they are needed: configs are checked, and help printed, without.
+# ASE and NumPy are imported only where needed: checks of configs and help do without them.
 
 LARGEST = 118
 """Atomic number of the last element that has a name, oganesson."""

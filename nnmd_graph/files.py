@@ -68,7 +68,7 @@ def is_leftover(name: str, of: Iterable[str]) -> bool:
     """Tell whether a killed process left a temporary file for one of some files."""
     return any(
         (name.endswith(f"-{file}") and name[1 : -len(file) - 1].replace(".", "").isdigit())
-        or name == f".{file}.new"  # this and the next of older versions
+        or name == f".{file}.new"  # these two patterns are of older versions
         or (name.startswith(f".{file}.") and len(name) == len(file) + 10)
         for file in of
         if name.startswith(".")
@@ -138,7 +138,7 @@ def read_archive(path: Path) -> tuple[bytes, bool]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             damaged = archive.testzip()
-    except Exception as error:  # foreign bytes may raise anything
+    except Exception as error:  # foreign bytes may raise any exception
         raise ValueError(str(error) or type(error).__name__) from None
     if damaged is not None:
         raise ValueError(f"the part {damaged} does not match its checksum")

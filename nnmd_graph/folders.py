@@ -95,7 +95,7 @@ def check_apart(outputs: Iterable[Path], inputs: Mapping[str, Iterable[Path]]) -
     for argument, paths in inputs.items():
         for path in paths:
             for output, name in written:
-                # Links may be hard, and a file system may not tell A from a
+                # Links may be hard, and a file system may ignore case
                 same = path.exists() and output.exists() and os.path.samefile(path, output)
                 if same or os.path.realpath(path) == name:
                     raise ValueError(
@@ -172,7 +172,7 @@ def _made(folder: Path) -> Iterator[None]:
 def _locked(path: Path, *, shared: bool) -> Iterator[bool]:
     file = path.open("a")
     while is_mine := _lock(file, shared=shared):
-        # The one before may have removed the file after we opened it
+        # The previous holder may have removed the file after it was opened here
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             break
         file.close()
@@ -181,7 +181,7 @@ def _locked(path: Path, *, shared: bool) -> Iterator[bool]:
         yield is_mine
     finally:
         if is_mine and (not shared or _lock(file, shared=False)):
-            with contextlib.suppress(OSError):  # where a file that is open stays
+            with contextlib.suppress(OSError):  # a system on which open files cannot be removed
                 path.unlink()
         file.close()
 

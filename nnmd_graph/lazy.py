@@ -37,9 +37,9 @@ def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[st
     def get(name: str) -> Any:
         if name in homes and homes[name] != package:
             value = getattr(importlib.import_module(homes[name]), name)
-            setattr(module, name, value)  # the next time Python finds it by itself
+            setattr(module, name, value)  # Python finds it without this function next time
             return value
-        # A dunder is asked for by Python and its tools all the time, and is no file
+        # Python and its tools often ask for dunder names, which are no files
         if not name.startswith("__") and importlib.util.find_spec(f"{package}.{name}") is not None:
             return importlib.import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")

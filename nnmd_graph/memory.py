@@ -100,7 +100,7 @@ def check_memory(
     """
     function = needed if callable(needed) else None
     amount = _number(needed(size or 0) if callable(needed) else needed)
-    if amount < 2**24:  # not worth a look at the machine
+    if amount < 2**24:  # too small to query the machine for
         return
     there = available_bytes() if available is None else available
     if amount <= 0.5 * there:

@@ -48,7 +48,9 @@ class Meter:
 
         self.description, self.total, self.delay = description, total, delay
         self.enabled = enabled
-        self.console = Screen(stderr=True)  # its own: a bar that is on the screen already stays
+        self.console = Screen(
+            stderr=True
+        )  # a delay of its own, so that a bar already on the screen stays
         self.has_bar = self.console.is_terminal or self.console.is_jupyter
         self._bar: Progress | None = None
         self._start = self._shown = time.monotonic()
@@ -75,7 +77,7 @@ class Meter:
         if not self.enabled:
             return
         if self._first is None:
-            self._first = max(0, done - 1)  # a resumed job has not done these now
+            self._first = max(0, done - 1)  # a resumed job did not process these in this session
         if self.has_bar:
             if self._bar is None and time.monotonic() - self._start >= self.delay:
                 self._make_bar(done)
@@ -99,7 +101,7 @@ class Meter:
         return "  ".join(part for part in parts if part)
 
     def _make_bar(self, done: int) -> None:
-        from rich.progress import (  # costs a tenth of a second, and most loops are fast
+        from rich.progress import (  # its import takes 0.1 s, and most loops are short
             BarColumn,
             MofNCompleteColumn,
             Progress,
@@ -108,7 +110,7 @@ class Meter:
         )
         from rich.table import Column
 
-        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # gives way to the time left
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # replaced by the remaining time
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=10 if self.console.width < NARROW else 30),
@@ -183,7 +185,7 @@ def memory() -> list[str]:
     else:
         unit = 1 if sys.platform == "darwin" else 1024
         found.append(size(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit))
-    torch = sys.modules.get("torch")  # where nobody needed it, no GPU is in use
+    torch = sys.modules.get("torch")  # if torch was not imported, no GPU is in use
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         found.append(f"{size(torch.cuda.max_memory_allocated())} on the GPU")
     return found

@@ -45,7 +45,7 @@ class _Group(TyperGroup):
                 print_line("Interrupted.")
                 raise typer.Exit(INTERRUPTED) from None
             except Exception as error:
-                # What has a status of its own is the command line's: usage, --version, Exit
+                # Exceptions with an exit code are Typer's own: usage, --version, Exit
                 is_own = isinstance(error, typer.Abort) or hasattr(error, "exit_code")
                 if is_own or ctx.params.get("traceback"):
                     raise
@@ -100,7 +100,7 @@ for command in (quickstart, train, evaluate, compare, md, export, info, schema):
 
 def main() -> None:
     """Run the command line."""
-    # A mistake that was typed is told in half a second. Until a command runs (see `Command`),
+    # A typing mistake is reported in half a second. Until a command runs (see `Command`),
     # there is nothing to collect; pydantic looks for plugins in all packages that are installed.
     gc.disable()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -108,13 +108,13 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal without "Å" gets a question mark in its place, not an error
         with contextlib.suppress(AttributeError, ValueError):
-            # mypy: a stream that somebody put in its place need not have this; then it stays
+            # mypy: a stream that replaces the original one may lack this method
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         app(prog_name="nnmd-graph")
     except SystemExit as end:
         if end.code:
-            gc.freeze()  # Python's search for cycles at its end is a tenth of a wrong command
+            gc.freeze()  # collecting cycles at exit takes a tenth of a mistyped command
         raise
 
 

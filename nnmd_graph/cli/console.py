@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 def _console(*, stderr: bool = False) -> Console:
     from nnmd_graph.screen import Screen
 
-    # Made anew each time: the streams may have been exchanged since (tests, notebooks)
+    # Created for each use: the streams may have been replaced since (tests, notebooks)
     return Screen(stderr=stderr, highlight=False, soft_wrap=False)
 
 
 def print_error(message: str) -> None:
     """Print what went wrong; lines are not broken, so that names can be searched for."""
-    begin = typer.style("Error: ", fg="red", bold=True)  # a mistake does not wait for `Screen`
+    begin = typer.style(
+        "Error: ", fg="red", bold=True
+    )  # an error message need not wait for `Screen`
     with contextlib.suppress(OSError):  # nobody reads it
         typer.echo(begin + message, err=True)
 

@@ -54,6 +54,6 @@ def export(
     files = sorted(path.name for path in output.iterdir() if path.is_file())
     print_facts({"written": shown(output), "files": ", ".join(files)})
     print_heading("In LAMMPS, with metal units and atom types in this order")
-    assert potential.net is not None  # or it could not have been written
+    assert potential.net is not None  # else it could not have been written
     for line in lammps_lines(potential.net, shown(output), units):
         print_line(f"  {line}")

@@ -66,7 +66,7 @@ def option_names(ctx: Any) -> dict[str, str]:
             names[keys[parameter.name]] = shown
         if not with_config:
             names |= dict.fromkeys(FILE_ARGUMENTS.get(parameter.name, ()), shown)
-    if ctx.command.name == "train" and not with_config:  # what has no option of its own
+    if ctx.command.name == "train" and not with_config:  # settings without an option of their own
         names = {key: SET + key for key in keys.values() if "." in key} | names
     return names
 

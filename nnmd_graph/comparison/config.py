@@ -141,7 +141,7 @@ class ComparisonConfig(Section):
         """Settings of the training of one model with one seed, on the whole training set."""
         compared = self.models[model]
         own = compared.training.model_dump(exclude_unset=True)
-        # What was not given stays so: a default is no contradiction to anything.
+        # What was not given stays unset: a default must not contradict other settings.
         chosen = compared.model_dump(exclude={"training"}, exclude_unset=True)
         return Config(
             data=self.data,
@@ -175,7 +175,7 @@ def parse_comparison(values: Mapping[str, Any], source: str = "config") -> Compa
     if values.get("nve", {}) is None:
         given["nve"] = {"steps": 0}
     messages = []
-    # One by one: the messages then speak of the keys of a model as those of a training run do
+    # One by one: the messages then name the keys of a model as in a training run
     given["models"], problems = _models(given.get("models", {}), source)
     messages += problems
     try:

@@ -49,7 +49,7 @@ def peak_memory(device: str | torch.device = "cpu") -> Iterator[Peak]:
     """
     device = torch.device(device)
     peak = Peak()
-    gc.collect()  # what an earlier block left would count for this one
+    gc.collect()  # else memory of an earlier block would count for this one
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -83,7 +83,7 @@ def time_potentials(
     repeats = {}
     for name, potential in potentials.items():
         potential.eval()
-        _turn(potential, frames)  # what is made once: caches, kernels
+        _turn(potential, frames)  # a first call creates caches and kernels
         seconds = _turn(potential, frames)
         repeats[name] = max(1, round(TURN_SECONDS / max(seconds, 1e-9)))
     num_atoms = sum(len(atoms) for atoms in frames)

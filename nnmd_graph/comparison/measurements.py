@@ -115,7 +115,7 @@ def measure(
         say(f"Timing {', '.join(best)}")
         for model, timing in _timings(best, test, device).items():
             kept[model]["timing"] = timing
-        # All or none of them: a stage that was killed is done again
+        # All or none of them: an interrupted stage is repeated
         for model, values in kept.items():
             write_json(values, measured_file(folder, model), seal=True)
     for model, run in best.items():

@@ -15,7 +15,7 @@ from nnmd_graph.evaluation.metrics import UNITS
 from nnmd_graph.evaluation.plots import GREY, new_figure
 from nnmd_graph.evaluation.predictions import Array
 
-# Told apart by the colour-blind too (Okabe and Ito), also with the markers.
+# Distinguishable for the colour-blind (Okabe and Ito), also by the markers.
 COLORS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933",
 )  # fmt: skip

@@ -193,7 +193,7 @@ def _with_cutoff(
     if key not in parts:
         frames = [labelled(*pair) for pair in zip(dataset.frames, dataset.labels, strict=True)]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # missing labels were spoken of when it was read
+            warnings.simplefilter("ignore")  # missing labels were reported when it was read
             parts[key] = AtomsDataset(
                 frames, key[0], dtype=key[1], backend=dataset.backend, sources=dataset.sources
             )
@@ -216,7 +216,7 @@ def text_table(rows: Sequence[Row]) -> list[str]:
     """The rows as lines of aligned text; a row without results gives the reason."""
     columns = _table_columns(rows)
     widths = [max(map(len, column[1:])) for column in columns]
-    for n, column in enumerate(columns):  # the head over MAE and RMSE may take the room of both
+    for n, column in enumerate(columns):  # the head above MAE and RMSE may use the width of both
         if column[0]:
             widths[n] = max(widths[n], len(column[0]) - widths[n + 1] - 2)
     lines = []

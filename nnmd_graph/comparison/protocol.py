@@ -96,7 +96,7 @@ def compare(
                 "`output`, `only`, `resume`, `overwrite`: expected with settings to train by, got "
                 "a data set to evaluate on; leave them out, and write the table with `to_csv`"
             )
-        # mypy: what is wrong here is an error of the function's own
+        # mypy: the function itself checks the type
         return compare_potentials(
             models,  # type: ignore[arg-type]
             dataset,
@@ -132,7 +132,7 @@ def run_comparison(
     chosen = _chosen(config, only)
     find_device(config.device)
     _check_folder(config, folder, resume, overwrite)
-    # Everything that may be wrong, before the first training and before anything is deleted
+    # All checks come before the first training and before anything is deleted
     parts = read_parts(config.of_run(chosen[0], config.seeds[0]), progress=progress)
     test = parts[_shown(parts)]
     check_one_split(config, parts)
@@ -241,7 +241,7 @@ def _delete(folder: Path, models: list[str] | None) -> None:
 
 def _remove_if_empty(*folders: Path) -> None:
     for folder in folders:
-        with contextlib.suppress(OSError):  # it is not there, or holds something else
+        with contextlib.suppress(OSError):  # it is missing, or holds other files
             folder.rmdir()
 
 

@@ -148,7 +148,7 @@ def _on_subset(settings: Config, folder: Path, parts: Parts, size: int) -> Confi
         name: [_file(folder, name)] if name in parts else None for name in ("val", "test")
     }
     files["train"] = [_file(folder, "train", size)]
-    # What the package writes is in eV and Å, under ASE's own names
+    # The package writes in eV and Å, under ASE's own names
     keys = dict.fromkeys((*LABELS, *LABEL_UNITS, "format", "index", "groups"))
     data = settings.data.model_copy(update=files | keys | {"split": split})
     training = settings.training
@@ -187,7 +187,7 @@ def write_subsets(config: ComparisonConfig, folder: Path, parts: Parts) -> None:
 
 
 def _write(config: ComparisonConfig, part: AtomsDataset, path: Path) -> None:
-    # What other keys name, weights for example, goes along
+    # Entries that other keys name, for example weights, are kept
     keys = [key for name, key in config.data.keys().items() if key and name not in LABELS]
     frames = [labelled(*pair, keys) for pair in zip(part.frames, part.labels, strict=True)]
     with replacing(path) as temporary:
@@ -299,7 +299,7 @@ def clear(folder: Path) -> None:
     for name in (*FILES, RESULT):
         (folder / name).unlink(missing_ok=True)
     for path in (folder / "checkpoints", folder):
-        with contextlib.suppress(OSError):  # it is not there, or holds something else
+        with contextlib.suppress(OSError):  # it is missing, or holds other files
             path.rmdir()
 
 

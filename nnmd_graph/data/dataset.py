@@ -114,7 +114,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         self.dtype = torch.get_default_dtype() if dtype is None else dtype
         if not (isinstance(self.dtype, torch.dtype) and self.dtype.is_floating_point):
             raise TypeError(f"`dtype`: expected a floating dtype of torch, got {dtype!r}")
-        # One atom has no edges, but shows at once whether the backend is known and installed
+        # A search for one atom shows at once whether the backend is known and installed
         radius_graph(np.zeros((1, 3)), np.zeros((3, 3)), [False] * 3, cutoff, backend=backend)
         given = as_list(frames)
         self.sources = check_sources(sources, len(given))
@@ -131,7 +131,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         if weight_key is not None:
             self.labels = [one if one.weight else replace(one, weight=1.0) for one in self.labels]
         warn_of_suspicious_labels(self)
-        # Parts of this data set hold the same list and look their graphs up by these numbers
+        # Parts of this data set share the list and find their graphs by these numbers
         self._graphs: list[AtomicGraph | None] = [None] * len(self.frames)
         self._numbers = np.arange(len(self.frames))
 

@@ -79,7 +79,7 @@ def _link(
 ) -> None:
     """Give equal labels to the members with equal fingerprints, without comparing all pairs."""
     table = np.stack([prints[m] for m in members])
-    # Along the direction in which they differ most, few neighbours are left to compare with
+    # Along the direction of largest variance few neighbours remain for comparison
     centred = table - table.mean(0)
     direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]
     along = centred @ direction

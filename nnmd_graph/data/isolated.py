@@ -84,7 +84,7 @@ def split_with_isolated(
         return lone, none, none
     if groups is not None:
         if len(groups) != num_frames:
-            split_indices(num_frames, train, val, test, seed=seed, groups=groups)  # says so
+            split_indices(num_frames, train, val, test, seed=seed, groups=groups)  # raises
         groups = [groups[i] for i in others.tolist()]
     parts = split_indices(len(others), *drawn, seed=seed, groups=groups)
     a, b, c = (others[part] for part in parts)

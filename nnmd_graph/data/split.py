@@ -49,7 +49,7 @@ def split_indices(
             cannot be compared.
     """
     sizes = part_sizes(num_frames, train, val, test)
-    # RandomState: numpy promises that its numbers never change, so a split can be drawn again
+    # RandomState: NumPy guarantees its numbers, so a split can be reproduced
     random = np.random.RandomState(_checked_seed(seed))
     if groups is None:
         order = random.permutation(num_frames)
@@ -153,7 +153,7 @@ def _split_groups(
         )
     members: dict[Hashable, list[int]] = {}
     for frame, given in enumerate(groups):
-        # Elements of a tensor are equal to nothing but themselves, its numbers are
+        # Elements of a tensor compare by identity, their numbers by value
         group = given.tolist() if isinstance(given, torch.Tensor) else given
         if not isinstance(group, Hashable):
             raise TypeError(

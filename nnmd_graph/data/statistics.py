@@ -93,7 +93,7 @@ def _least_squares(
     counts, energy = _compositions(dataset, [*missing, *known])
     rest = energy - counts[:, len(missing) :] @ np.array(list(known.values()))
     atoms = counts.sum(1)
-    # Isolated atoms of known elements have nothing to say about the missing ones
+    # Isolated atoms of known elements carry no information about the missing ones
     rows = counts[:, : len(missing)].any(1)
     matrix = (counts[:, : len(missing)] / atoms[:, None])[rows]
     if len(matrix) == 0:

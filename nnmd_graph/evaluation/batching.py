@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.graph import AtomicGraph
 
-# What one batch may hold: small enough for any memory, and larger batches are no faster on a CPU.
+# Limits of one batch: small enough for any memory; larger batches are no faster on a CPU.
 MAX_ATOMS, MAX_EDGES = 4096, 100_000
 
 

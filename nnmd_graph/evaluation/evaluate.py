@@ -103,7 +103,7 @@ def _predict(
             f"{type(dataset).__name__}; make AtomsDataset(frames, cutoff=potential.cutoff)"
         )
     reference = _references(dataset)
-    if only_labelled:  # before minutes of work for nothing
+    if only_labelled:  # before minutes of useless work
         check_labelled(*(reference[name] for name in _names(reference)))
     batches = list(BatchSampler(dataset, batch_size))
     loader = DataLoader(dataset, batch_sampler=batches)

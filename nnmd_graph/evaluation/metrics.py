@@ -71,7 +71,7 @@ class Metrics(dict[str, Any]):
                 continue
             reference, predicted = pair
             error = predicted - reference
-            # Only a missing label excuses: a prediction that is NaN makes the measure NaN.
+            # Only missing labels are left out: a NaN prediction makes the measure NaN.
             metrics._add(kind, "", error[np.isfinite(reference)])
         labelled = np.isfinite(predictions.forces_ref).all(axis=1)
         error = predictions.forces_pred - predictions.forces_ref

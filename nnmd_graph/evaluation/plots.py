@@ -28,7 +28,7 @@ from nnmd_graph.files import replacing
 from nnmd_graph.quantities import QUANTITIES
 from nnmd_graph.units import MEV
 
-# Told apart by the colour-blind too (Okabe and Ito).
+# Distinguishable for the colour-blind (Okabe and Ito).
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 GREY = "#777777"
 POINTS_FOR_DENSITY = 3000  # above this many, points hide each other
@@ -107,7 +107,7 @@ def learning_curves(
         TypeError: it is neither the name of a file nor a history.
     """
     is_file = isinstance(log_csv, (str, os.PathLike))
-    # mypy does not carry what `is_file` says over to the other branch
+    # mypy does not narrow the type in the other branch by `is_file`
     log = read_log(Path(log_csv)) if is_file else _columns(log_csv)  # type: ignore[arg-type]
     groups = {
         "Loss": ("loss", ("train_loss", "val_loss")),
@@ -116,7 +116,7 @@ def learning_curves(
             for q in QUANTITIES.values()
         },
     }
-    # The axes are logarithmic, so a column is worth a line if it has a positive number.
+    # The axes are logarithmic, so a column is drawn only if it has a positive number.
     positive = {name for name, column in log.items() if (column > 0).any()}
     drawn = {
         name: (label, [column for column in columns if column in positive])
@@ -243,7 +243,9 @@ def new_figure(
 
 def _draw_parity(figure: Figure, axes: Axes, reference: Array, predicted: Array) -> None:
     points = np.concatenate([reference, predicted])
-    points = points[np.isfinite(points)]  # a diverged model predicts NaN, its axes still stand
+    points = points[
+        np.isfinite(points)
+    ]  # a diverged model predicts NaN; its axes are drawn all the same
     low, high = points.min(), points.max()
     margin = 0.04 * (high - low) or 0.5
     limits = (low - margin, high + margin)
@@ -319,7 +321,7 @@ def read_log(path: Path) -> dict[str, Array]:
         try:
             column = np.array([float(row[name] or "nan") for row in rows])
         except (TypeError, ValueError):
-            continue  # a column of words is nothing to draw
+            continue  # a column of words cannot be drawn
         if np.isfinite(column).any():
             log[name] = column
     return log

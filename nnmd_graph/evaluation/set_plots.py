@@ -194,7 +194,7 @@ def _draw_shapes(acsf: ACSF, z: int, columns: list[int], panels: list[Axes]) -> 
     curves = _radial_shapes if len(panels) == 1 else _angular_shapes
     for n, (name, own) in enumerate(groups.items()):
         several = colormaps["viridis"](np.linspace(0.0, 0.9, len(own)))
-        # The same function of other neighbours lies below: thicker, so that it shows
+        # The same function of other neighbours lies below and is drawn thicker, to be visible
         thickness = 1.2 + 1.2 * (len(groups) - 1 - n)
         for place, lines in enumerate(curves(acsf, z, own)):
             color = COLORS[n % len(COLORS)] if len(groups) > 1 else several[place]

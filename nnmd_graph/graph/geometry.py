@@ -64,7 +64,7 @@ def _placed(graph: AtomicGraph, dtype: torch.dtype) -> AtomicGraph:
     out = copy.copy(graph)
     r, h = graph.pos.detach().cpu().double().numpy(), graph.cell.detach().cpu().double().numpy()
     if "pbc" not in graph or not (np.isfinite(r).all() and np.isfinite(h).all()):
-        return out  # not for this function to refuse
+        return out  # refused elsewhere
     periodic = graph.pbc.cpu().numpy()
     structure = structure_index(graph).cpu()
     reach = float(graph.cutoff.max()) if "cutoff" in graph else 0.0

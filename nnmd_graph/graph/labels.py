@@ -240,7 +240,7 @@ def _same_structure(new: ase.Atoms, old: ase.Atoms) -> bool:
     if not np.allclose(new.cell.array, old.cell.array, rtol=0, atol=1e-8):
         return False
     if not np.isfinite(new.positions).all():
-        return True  # not for this check to refuse: the graph does, and says why
+        return True  # the graph refuses it, with the reason
     move = new.positions - old.positions
     box = new.cell.complete().array
     if np.abs(move).max(initial=0.0) > 1e-6 and abs(np.linalg.det(box)) > 1e-6:

@@ -62,7 +62,7 @@ def radius_graph(
     device = pos.device if isinstance(pos, Tensor) else torch.device("cpu")
     inside, moves = wrapped(r, h, periodic)
     check_edges(lambda cutoff: _expected(inside, h, periodic, cutoff), r_c, BYTES_OF_SEARCH)
-    # A molecule ends somewhere, and backends do not stand a radius far beyond it
+    # Backends fail for a radius far beyond the size of a molecule
     ends = r_c if periodic.any() or len(r) == 0 else float(np.linalg.norm(np.ptp(r, axis=0))) + 1.0
     reach = min(r_c, ends, 4.0 * MAX_LENGTH)
     box = _completed_cell(inside, h, periodic, reach)
@@ -179,7 +179,7 @@ def _expected(r: Floats, h: Floats, periodic: Bools, r_c: float) -> float:
     if len(r) == 0:
         return 0.0
     with np.errstate(over="ignore", under="ignore"):
-        # In a crystal nothing lies across, and every centre sees the same
+        # A crystal has no open direction, and all centres have equal surroundings
         centres = np.linspace(0, len(r) - 1, min(len(r), _CENTRES)).astype(int)
         square = np.full((1, len(r)), np.square(r_c))
         if k < 3:
@@ -191,7 +191,7 @@ def _expected(r: Floats, h: Floats, periodic: Bools, r_c: float) -> float:
             apart = (r[centres, None] - r[None]) @ across
             square = np.maximum(square - np.square(apart).sum(-1), 0.0)
         else:
-            # Not a determinant: of lengths of 1e160 Å it is no number
+            # Not a determinant, which overflows for lengths of 1e160 Å
             ball /= float(np.abs(np.diag(np.linalg.qr(h, mode="r"))).prod())
         images = ball * square ** (0.5 * k) if k else square > 0.0
         # An atom is no neighbour of its own

@@ -97,7 +97,7 @@ class Placement:
         return shift if self.cells is None else shift + self.cells[j] - self.cells[i]
 
     def _rounded(self, x: Floats) -> Floats:
-        # Not symmetric about zero: x + n steps goes to where x goes, plus n steps
+        # Not symmetric about zero: x + n steps is rounded to that of x, plus n steps
         return np.floor(x / self._step + (1.0 - _ROUND_DOWN)) * self._step
 
 

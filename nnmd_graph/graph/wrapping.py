@@ -61,7 +61,7 @@ def wrapped(r: Floats, h: Floats, periodic: Bools) -> tuple[Floats, Ints | None]
     if np.abs(moves).max() < _NEAR:
         return r, None
     inside = minus_cells(r, moves, h)
-    moves += _cells(inside, inverse, periodic)  # what rounding of the first quotient left
+    moves += _cells(inside, inverse, periodic)  # remainder from the rounding of the first quotient
     return minus_cells(r, moves, h), moves
 
 

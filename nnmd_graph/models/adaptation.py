@@ -90,7 +90,7 @@ def adapt(
         Whether the new features hold anything that the old ones do not.
     """
     if not bool(scaler.fitted().any()):
-        return False  # features are meant to be taken as they are
+        return False  # features are to be used without scaling
     num_rows, changed = len(scaler.mean), False
     for row in range(num_rows):
         rows = scaler.rows(x, species_id, row)

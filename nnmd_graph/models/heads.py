@@ -103,7 +103,7 @@ class Charges(Head):
         structure, count = structure_index(graph), num_structures(graph)
         atoms = scatter_sum(torch.ones_like(e), structure, count)
         q = e - take(scatter_sum(e, structure, count) / atoms, structure)
-        # From the middle of the structure: far from the origin no digits are lost
+        # Relative to the centre of the structure, so that no digits are lost far from the origin
         middle = scatter_sum(graph.pos, structure, count) / atoms.unsqueeze(1)
         r = graph.pos - take(middle, structure)
         dipole = scatter_sum(q.unsqueeze(1) * r, structure, count)

@@ -57,7 +57,7 @@ class Padding:
         atoms = sorted((len(graph.pos) for graph in graphs), reverse=True)
         pairs = sorted((graph.pair_index.shape[1] for graph in graphs), reverse=True)
         self.num_structures = batch_size + 1
-        # An atom for each structure that may be missing, the lone ones, and the two of far pairs
+        # One atom per missing structure, the isolated ones, and two for pairs beyond the cutoff
         self.num_atoms = sum(atoms[:batch_size]) + self.num_structures + len(species) + 2
         self.num_pairs = sum(pairs[:batch_size])
 

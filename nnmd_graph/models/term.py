@@ -52,7 +52,7 @@ class EnergyTerm(Part):
         super().__init__()
         self.species = species_tuple(species)
         self.cutoff = check_cutoff(cutoff)
-        # Terms without parameters have a floating-point type and a device all the same
+        # Gives terms without parameters a floating-point type and a device
         self.register_buffer("one", torch.ones(()), persistent=False)
 
     one: Tensor

@@ -91,7 +91,7 @@ def _legendre(z: Tensor, max_degree: int) -> list[list[Tensor]]:
                 )
                 term = term - down * degrees[n - 2][m]
             row.append(term)
-        # The sectoral term m = l has no term of lower degree but P_l-1,l-1.
+        # The sectoral term m = l follows from P_l-1,l-1 alone.
         double = 2.0 if n == 1 else 1.0
         row.append(math.sqrt(double * (2 * n + 1) / (2 * n)) * degrees[n - 1][n - 1])
         degrees.append(row)

@@ -64,7 +64,7 @@ class TableChunk(AtomChunk):
     ) -> None:
         """See :class:`AtomChunk`."""
         for edges, by_edge in zip(self.rows.edges, self.pullback(dx), strict=True):
-            # Places without an edge have no gradient: they may count for any atom.
+            # Places without an edge have no gradient and may be added to any atom.
             place = edges.clamp(min=0).flatten()
             if not len(place) or not len(self.vec):
                 continue

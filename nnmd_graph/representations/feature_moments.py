@@ -27,7 +27,7 @@ class Moments:
         rows = rows.double()
         mean = rows.mean(0)
         shifted = rows - mean
-        # A feature that does not vary says nothing: dividing would blow up its rounding noise.
+        # A constant feature carries no information: division would amplify its rounding noise.
         constant = shifted.square().mean(0).sqrt() <= 1e-6 * rows.abs().amax(0) + 1e-12
         shifted = shifted * ~constant
         return cls(mean, shifted.mT @ shifted / len(rows))

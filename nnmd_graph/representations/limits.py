@@ -262,7 +262,7 @@ class FeatureLimits(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeatureLimits:
         before = self.minimum, self.maximum
         super()._apply(fn, recurse)
-        # float64 of its own: the rounding to a model's float32 would put training atoms outside.
+        # Always float64: rounding to a model's float32 would put training atoms outside.
         self.minimum, self.maximum = (limit.to(self.minimum.device) for limit in before)
         return self
 

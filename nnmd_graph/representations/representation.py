@@ -184,7 +184,7 @@ class PlainRepresentation(Representation):
                 f"`representation`: expected a nnmd_graph.Representation, since it offers "
                 f"`{more[0]}`, got {type(module).__name__}; derive the class from it"
             )
-        given: Any = module  # what it does not have, the model is told
+        given: Any = module  # the model is given what the module lacks
         species = getattr(given, "species", None)
         self.species = () if species is None else species_tuple(species)
         self.cutoff = float(getattr(given, "cutoff", None) or 0.0)

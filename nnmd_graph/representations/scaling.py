@@ -137,7 +137,7 @@ class FeatureScaler(Scaler):
         n, size = len(columns), len(mean)
         turn = torch.eye(size, dtype=torch.float64)
         constant = -mean[n:] @ matrix[n:]
-        if n < size:  # n numbers say the same as these combinations of them, which are more
+        if n < size:  # these combinations are more than the n numbers they depend on
             turn, triangle = torch.linalg.qr(matrix[:n].mT)
             matrix = triangle.mT
         places = torch.tensor(columns)

@@ -82,7 +82,7 @@ class _Trial:
             self.module = copy.deepcopy(self.given).to("cpu", self.dtype).eval()
             graph = self.graph(0.7)
             out = self.module(graph)
-        except Exception:  # whatever a module of someone else's raises where it cannot be tried
+        except Exception:  # a user's module may raise any exception where it cannot be tested
             return False
         if out is graph:  # a placeholder
             return False
@@ -133,7 +133,7 @@ class _Trial:
             single = AtomicGraph.from_atoms(alone, self.cutoff, dtype=self.dtype)
             rows = torch.cat([far, self.features(single)])
             if torch.equal(far, self.features(self.graph(0.7, first))):
-                continue  # what does not see where atoms are is a placeholder, in a batch too
+                continue  # a module that ignores positions is a placeholder, in a batch as well
             both = self.features(Batch.from_data_list([gone, single]))
             self._check_same(rows, both, "treats each structure of a batch alone", "the batch")
         self._check_scan()

@@ -66,7 +66,7 @@ class Case:
     def isolated_energies(self, numbers: NDArray[Any]) -> float:
         """Sum of the E0 of some elements, eV."""
         net = self.potential.net
-        if net is None:  # a term that counts from the isolated atoms
+        if net is None:  # a term whose energy is relative to isolated atoms
             return 0.0
         known = dict(zip(net.species, net.baseline.isolated_energies.tolist(), strict=True))
         return float(sum(known[int(z)] for z in numbers))

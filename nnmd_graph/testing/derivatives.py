@@ -130,7 +130,7 @@ class DerivativeTests(BatteryTests):
             return ase.Atoms(symbols, [*near, distance * probe])
 
         case = self.make_case(at(0.6 * cutoff), cutoff)
-        for center in range(3):  # the probe leaves one atom after the other
+        for center in range(3):  # the probe moves away from one atom after the other
             offset = np.array(near[center])
             along = offset @ probe
             crossing = along + np.sqrt(cutoff**2 - offset @ offset + along**2)

@@ -85,7 +85,7 @@ class SymmetryTests(BatteryTests):
 
     def test_no_net_torque_on_a_molecule(self, case: Case) -> None:
         if case.atoms.pbc.any():
-            return  # images pull, too
+            return  # periodic images exert forces as well
         forces = case.out["forces"]
         np.testing.assert_allclose(np.cross(case.atoms.positions, forces).sum(0), 0.0, atol=1e-10)
 

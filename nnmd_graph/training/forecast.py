@@ -70,7 +70,7 @@ def _seconds_per_structure(step: Step, some: Sequence[AtomicGraph]) -> float | N
     step.module.train()
     try:
         return _seconds(step, batch, device) / len(some)
-    except Exception:  # what it is shows in the training, or never
+    except Exception:  # the error appears in the training, or never
         return None
     finally:
         potential.zero_grad()
@@ -80,7 +80,7 @@ def _seconds_per_structure(step: Step, some: Sequence[AtomicGraph]) -> float | N
 def _seconds(step: Step, batch: AtomicGraph, device: torch.device) -> float:
     seconds = float("inf")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for _ in range(2):  # the first one makes what is made once
+        for _ in range(2):  # the first call creates caches and kernels
             start = time.monotonic()
             step.gradients(batch, None)
             if device.type == "cuda":

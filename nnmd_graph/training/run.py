@@ -81,7 +81,7 @@ class Run:
         self.settings = settings
         self.potential = potential
         self.batch_size = settings.batch_size or choose_batch_size(train)
-        # Before hours of work, and before anything is changed.
+        # Checked before hours of work, and before anything is changed.
         self.output = settings.folder
         self._kept, checkpoint = {}, None
         if self.output is not None:
@@ -103,7 +103,7 @@ class Run:
         potential.to(self.fabric.device)
         self.precomputed = settings.precompute
         if self.precomputed is None and checkpoint is not None:
-            # What memory is free now must not change the rounding of the sums.
+            # The free memory must not influence the rounding of the sums.
             self.precomputed = checkpoint["precomputed"]
         self.step = find_step(settings.optimizer)
         known = potential.species if init is None else init.species
@@ -178,7 +178,7 @@ class Run:
         """
         settings = self.settings
         if self.output is not None:
-            # The start, too: a folder that cannot be written to shows before the work.
+            # Also at the start: a folder that cannot be written to is noticed before the work.
             start = None if self._is_resumed else self._state()
             self.folder = RunFolder(self.output, start, begin, self.at.history, self._columns)
             self._saved_epoch = self.at.epoch
@@ -225,7 +225,7 @@ class Run:
     def _epoch(self) -> Row:
         settings, at = self.settings, self.at
         start = time.monotonic()
-        # Order and noise depend on seed and epoch only: a resumed run sees what an unbroken does.
+        # Order and noise depend on seed and epoch only: a resumed run sees the same.
         seed = settings.seed * 1_000_003 + at.epoch
         self.order.manual_seed(seed)
         row: Row = {"learning_rate": self.schedule.learning_rate}

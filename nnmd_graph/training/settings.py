@@ -106,7 +106,7 @@ class TrainingConfig(Section):
     batch_size: int | None = Field(
         default=None, gt=0, description="structures per step; null: up to ~200 atoms"
     )
-    # Without clipping Adam is thrown back every few epochs (rMD17 ethanol, epoch 40 of 60: force
+    # Without clipping Adam suffers setbacks every few epochs (rMD17 ethanol, epoch 40 of 60: force
     # MAE 57 meV/Å, with it 37).
     gradient_clip: float | None = Field(
         default=None,
@@ -220,7 +220,7 @@ class TrainingSettings(TransferSettings, TrainingConfig):
         default=False, description="show what is done: bars on a terminal, lines in a log"
     )
 
-    if not TYPE_CHECKING:  # to type checkers and editors the fields are the arguments
+    if not TYPE_CHECKING:  # type checkers and editors take the fields for the arguments
 
         def __init__(self, **settings: Any) -> None:
             try:

@@ -118,7 +118,7 @@ def meet_new_data(
         loss: Of the training.
     """
     some = list(graphs)[:: -(-len(graphs) // MAX_STRUCTURES)]
-    assert potential.net is not None  # only what has a baseline was fitted before
+    assert potential.net is not None  # only a model with a baseline was fitted before
     baseline, carried = potential.net.baseline, _state(potential)
 
     def fitted() -> dict[str, float]:

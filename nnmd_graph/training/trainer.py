@@ -87,7 +87,7 @@ class Trainer(TrainingSettings):
             with claim:
                 run = Run(self, potential, train, val, init=init, resume=resume)
                 run.loop(begin)
-        finally:  # what is frozen is frozen for this training
+        finally:  # parts are frozen for this training only
             for name, p in potential.named_parameters():
                 p.requires_grad_(trained[name])
         return run.at.history

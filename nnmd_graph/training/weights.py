@@ -40,7 +40,7 @@ def check_element_weights(given: Any) -> str | dict[int, float] | None:
             raise ValueError(
                 f"`element_weights`: expected an element once, got {symbol(z)} twice; leave one out"
             )
-        number: Any = weight  # what came, whatever was asked for
+        number: Any = weight  # the value as it was given
         plain = isinstance(number, Real) and not isinstance(number, bool)
         if not (plain and 0.0 < number < math.inf):
             raise ValueError(

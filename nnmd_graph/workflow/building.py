@@ -69,7 +69,7 @@ def check_sizes(config: Config) -> None:
     except TooLargeError:
         raise
     except (ValueError, TypeError):
-        return  # on anything else the data decide: functions may name their elements
+        return  # otherwise the data decide: functions may name their elements
 
 
 def _build_model(config: Config, species: Sequence[int]) -> EnergyTerm:
@@ -280,7 +280,7 @@ def warn_of_equal_structures(config: Config, parts: Parts, *, progress: bool = F
     Rotated, renumbered and repeated ones count as equal: the graphs, which must be there, tell.
     """
     if sum(graph.num_edges for graph in chain.from_iterable(parts.values())) > MAX_COMPARED:
-        return  # those with equal coordinates were named when the parts were drawn
+        return  # equal coordinates were reported when the parts were drawn
     graphs = chain.from_iterable(parts.values())
     total = sum(map(len, parts.values()))
     groups = geometry_groups(track(graphs, "comparing structures", total=total, enabled=progress))
@@ -293,7 +293,7 @@ def warn_of_equal_structures(config: Config, parts: Parts, *, progress: bool = F
     for name, part in parts.items():
         drawn = getattr(config.data, name) is None
         if name == "train" or drawn and config.data.groups is None and shared(train, part):
-            continue  # it was said when the parts were drawn
+            continue  # reported when the parts were drawn
         advice = "leave them out of one of the files"
         if drawn:
             advice = "keep equal structures in one part with `data.groups: geometry`"

@@ -175,7 +175,7 @@ def run_md(
     )
     atoms.calc = calculator
     try:
-        atoms.get_potential_energy()  # what is wrong with the start is an error of its own
+        atoms.get_potential_energy()  # a faulty start raises an error of its own
     except NotFiniteError as error:
         raise UnstableError(f"the simulation broke down in step 0: {error}") from error
     started_with = start_velocities(atoms, velocities, temperature, random)

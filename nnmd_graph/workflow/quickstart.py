@@ -17,7 +17,7 @@ from nnmd_graph.workflow.dynamics import MDResult, run_md
 from nnmd_graph.workflow.training import TrainingResult, train_from_config
 
 CONFIG = """\
-# What is not said here has its default; run/config.yaml shows all settings and what they mean.
+# Other settings have their defaults; run/config.yaml shows all settings with their meaning.
 data: {{train: copper.extxyz}}
 training: {{max_epochs: {max_epochs}}}
 seed: {seed}
@@ -95,7 +95,7 @@ def run_quickstart(
     md = run_md(
         training.potential,
         atoms,
-        temperature=2 * TEMPERATURE,  # half of it goes into the lattice, which starts relaxed
+        temperature=2 * TEMPERATURE,  # half of it becomes potential energy of the relaxed lattice
         steps=STEPS,
         timestep=TIMESTEP,
         output=folder / "md.traj",

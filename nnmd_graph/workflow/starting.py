@@ -113,7 +113,7 @@ def _check_same_model(config: Config, init: Potential) -> None:
     """Refuse given settings of the model that differ from those of the file."""
     given = dict(_flat(config.model.model_dump(exclude_unset=True)))
     if given.get(DIM, 0) is None and given.get("representation.channels") is None:
-        given[DIM] = EMBEDDING_DIM  # what null stands for
+        given[DIM] = EMBEDDING_DIM  # the meaning of null
     there = settings_of_model(init)
     different = [
         f"`model.{key}` is {there[key]!r} there, and {value!r} here"

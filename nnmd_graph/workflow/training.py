@@ -119,7 +119,7 @@ def train_from_config(
     config = _as_config(config)
     folder = Path(output)
     _check_folder(folder, config, resume, overwrite)
-    if not folder.is_dir():  # it is made when everything is checked
+    if not folder.is_dir():  # it is created after all checks
         return _train(config, folder, resume, overwrite, progress)
     with claimed(folder, FILES):
         return _train(config, folder, resume, overwrite, progress)
@@ -151,7 +151,9 @@ def _train(
     if progress:
         say("data: " + ", ".join(f"{len(part)} {NAMES[name]}" for name, part in parts.items()))
     with claimed(folder, FILES):
-        _check_folder(folder, config, resume, overwrite)  # who claims late may find another run
+        _check_folder(
+            folder, config, resume, overwrite
+        )  # another process may have started a run meanwhile
         with naming(training_keys(config)):
             history = trainer.fit(
                 potential, parts["train"], parts.get("val"), resume=resume, begin=begin
@@ -284,7 +286,7 @@ def _write_results(
     title = f"{NAMES[shown]} set"
     images = {name: folder / name for name in ("parity.png", "errors.png", "learning_curves.png")}
     for image in images.values():
-        image.unlink(missing_ok=True)  # an older one is of another state of the run
+        image.unlink(missing_ok=True)  # an older file belongs to another state of the run
     with numbers_first("parity.png"):
         parity(predictions[shown], images["parity.png"], title=title)
     with numbers_first("errors.png"):

@@ -40,7 +40,7 @@ def start_velocities(
             f"`atoms`: expected finite velocities, got {momenta[bad[0]].tolist()} as momentum of "
             f"atom {bad[0]}; repair the start, or take velocities='draw'"
         )
-    atoms.set_momenta(momenta)  # constraints take their part
+    atoms.set_momenta(momenta)  # constraints remove degrees of freedom
     drift = np.linalg.norm(atoms.get_momenta().sum(axis=0)) / atoms.get_masses().sum()
     return (
         f"those of the start ({atoms.get_temperature():.1f} K, drift "

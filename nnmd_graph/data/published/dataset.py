@@ -74,7 +74,7 @@ class PublishedDataset(AtomsDataset, torch_geometric.data.Dataset):
         name = self._files[0].name
         sources = [f"frame {n} of {name!r}" for n in range(len(frames))]
         super().__init__(frames, cutoff, sources=sources, **options)
-        # What PyG's own constructor sets; it would download and process
+        # Set as in PyG's own constructor, which would also download and process
         self.root, self.transform = str(self._root), transform
         self.pre_transform = self.pre_filter = self._indices = None
         self.log = self.force_reload = False

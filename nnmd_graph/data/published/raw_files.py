@@ -129,7 +129,7 @@ def _opened_url(request: urllib.request.Request) -> Any:
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        error.close()  # it is an open connection too
+        error.close()  # an HTTPError is an open connection as well
         raise
 
 

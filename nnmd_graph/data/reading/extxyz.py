@@ -65,7 +65,7 @@ def _frames(text: TextIO) -> Iterator[Frame]:
         if not line.strip():  # ASE stops here, and whatever follows would be lost in silence
             line, at = text.readline(), at + 1
             continue
-        line = line.removeprefix("\ufeff")  # of a file that another one was appended to
+        line = line.removeprefix("\ufeff")  # left by a file to which another one was appended
         num_atoms = _count(line, number, at)
         lines = [line, *islice(text, 1 + num_atoms)]
         following = text.readline()
@@ -116,7 +116,7 @@ def parse(frame: Frame) -> ase.Atoms:
         if atoms.numbers.any() or not len(atoms):
             return atoms
         raise ReadError("dummy atoms")  # so ASE makes them where there are no species
-    except Exception as error:  # ASE's reader raises anything
+    except Exception as error:  # ASE's reader may raise any exception
         try:
             lines = _repaired(frame, error)
         except ReadError as explained:
@@ -208,7 +208,7 @@ def _symbol(word: str, where: str) -> str:
         z = atomic_number(int(word) if is_number else word.capitalize(), None)
     except ValueError as wrong:
         if word.capitalize() == "X":
-            return "X"  # a dummy atom, which is for others to refuse
+            return "X"  # a dummy atom, which is refused elsewhere
         raise ReadError(f"{word!r} for an element {where} ({wrong})") from None
     return symbol(z)
 

@@ -89,7 +89,9 @@ def _read(file: Path, selection: slice, format: str) -> Iterator[SourcedFrame]:
             found = True
             yield SourcedFrame(atoms, f"frame {number} of {file.name!r}")
             expected = number + (selection.step or 1)
-    except Exception as error:  # ASE's readers raise anything, from AssertionError to zlib.error
+    except (
+        Exception
+    ) as error:  # ASE's readers may raise any exception, from AssertionError to zlib.error
         bad, cause = expected, error
         if isinstance(error, FrameError):
             bad, cause = error.number, error.cause
@@ -163,7 +165,7 @@ def _format(file: Path, format: str | None) -> str:
                 f"e.g. one of {', '.join(COMMON_FORMATS)}"
             )
         if format == "espresso-out" and not stopped.recognised(beginning):
-            raise ValueError(  # what ASE takes every .out for
+            raise ValueError(  # ASE's guess for every .out file
                 f"`path`: expected a file of a recognised format, got '{file}'; name its `format`, "
                 "e.g. espresso-out or aims-output"
             )
@@ -223,7 +225,7 @@ def _ase_reader(format: str) -> Reader:
             check_last_line(file)
         start, step = selection.start or 0, selection.step or 1
         if ioformats[format].single or start < 0 or step < 0:
-            # Where these frames are in the file is not known until it is read
+            # The places of these frames are unknown until the file is read
             yield from _select(iread(slice(None)), selection)
         else:
             for count, atoms in enumerate(iread(selection)):

@@ -109,7 +109,7 @@ def iread_runner(
         stated = stated_units(block.comment or "")
         if units is None or stated:
             units = resolve_units(stated, given, f"{file}:{block.first}")
-        # What one comment states holds for the structures that follow.
+        # Units stated in one comment hold for the structures that follow.
         given = {key: given[key] or stated.get(key) for key in given}
         yield _atoms(block, units, normalization or Normalization())
         count += 1

@@ -119,5 +119,5 @@ def _aims(text: str) -> tuple[Iterator[ase.Atoms], bool]:
         raise ReadError(f"{UNFINISHED} ({type(error).__name__})") from error
     stopped = not (chunks and chunks[-1].converged)
     if stopped or header.is_relaxation and len(chunks) > 1:
-        chunks = chunks[:-1]  # a step that is not done, or what follows the last one
+        chunks = chunks[:-1]  # an unfinished step, or text after the last one
     return (chunk.atoms for chunk in chunks), stopped

@@ -80,7 +80,7 @@ def settings_text(
     lines += [f"atom_energy {chemical_symbols[e.z]} {e.atom_energy!r}" for e in elements]
     inner = f" {acsf.inner_cutoff!r}" if acsf.inner_cutoff else ""
     lines.append(f"cutoff_type {CUTOFF_TYPES.index(acsf.cutoff_function)}{inner}")
-    lines += [f"cutoff_alpha{inner}"] if inner else []  # what RuNNer reads instead
+    lines += [f"cutoff_alpha{inner}"] if inner else []  # the equivalent for RuNNer
     lines += _scaling_lines(model)
     lines += _network_lines(elements)
     lines += [line.text() for element in elements for line in element.lines]
@@ -104,7 +104,7 @@ def _scaling_lines(model: EnergyModel) -> list[str]:
     if scaler is None:
         return []
     if not isinstance(scaler, RangeScaler):
-        return ["center_symmetry_functions"]  # what else it does is in the weights
+        return ["center_symmetry_functions"]  # the rest is folded into the weights
     keys = {
         "none": [],
         "scale": ["scale_symmetry_functions"],

@@ -195,7 +195,7 @@ def _energies(
     first = _normalization(scale, units, origin)
     means = [first.mean_energy]
     if first != Normalization():
-        # It may be any number, and only with some of them all offsets exist in floating point.
+        # Any mean is valid, but only for some of them are all offsets exact in floating point.
         means += [0.0, *_round_means(isolated, units)]
     best = 0, first, isolated
     for mean in means:
@@ -306,7 +306,7 @@ def _scaling(model: EnergyModel, s: int) -> Array:
         rows = np.stack([buffer[s].numpy() for buffer in buffers], axis=1)
         width = scaler.width[s].numpy()
         if scaler.kind == "sigma":
-            rows[:, 3] = width  # one where nothing varies, which n2p2 would divide by
+            rows[:, 3] = width  # 1 for constant features, as n2p2 divides by it
         elif scaler.kind in ("scale", "scale_center"):
             flat = rows[:, 1] - rows[:, 0] != width
             rows[flat, 1] = rows[flat, 0] + width[flat]

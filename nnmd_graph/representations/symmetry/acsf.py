@@ -43,7 +43,7 @@ from nnmd_graph.representations.symmetry.recipes import (
     num_features,
 )
 
-# Beyond this many edges intermediate results would fill the memory: computed again instead.
+# Beyond this many edges intermediate results are recomputed, as they would fill the memory.
 MAX_KEPT_EDGES = 50_000
 
 
@@ -372,7 +372,7 @@ class _Features(torch.autograd.Function):
             for rows in chunk.rows:
                 functions, pullback = ctx.acsf._sets[rows.element], next(pullbacks)
                 if pullback is None or torch.is_grad_enabled():
-                    # Computed anew as operations on vec, which autograd records.
+                    # Recomputed as operations on vec, which autograd records.
                     _, pullback = functions(own, rows.edges)
                 by_edge = pullback(take(w, rows.centres)[:, : len(functions)])
                 for edges, table in zip(rows.edges, by_edge, strict=True):

@@ -327,6 +327,6 @@ def _start(species: tuple[int, ...], dim: int, init: str, seed: int) -> np.ndarr
     known = np.array(rows) - np.mean(rows, 0)
     known /= np.where(known.std(0) > 0.0, known.std(0), 1.0)
     table = np.concatenate([np.ones((len(species), 1)), 0.7 * known], 1)
-    # A property that all elements share says nothing; random numbers then tell them apart.
+    # Properties that all elements share carry no information; random numbers replace them.
     table = table[:, [True, *(known.std(0) > 0.0)]]
     return np.concatenate([table, random[:, table.shape[1] :]], 1)[:, :dim]

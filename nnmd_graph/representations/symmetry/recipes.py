@@ -227,7 +227,7 @@ def automatic_functions(
     def bytes_with(values: Mapping[str, Any]) -> float:
         return needed(_numbers(recipe, values), num_species)
 
-    # The option that costs most is to blame; or the elements, where none costs more than usual.
+    # Name the most expensive option, or the elements if no option is larger than usual.
     asked = {n: bytes_with(given | {n: defaults[n]}) for n in options}
     name = min(asked, key=lambda n: asked[n], default="species")
     if name == "species" or asked[name] >= bytes_with(given):

@@ -210,7 +210,7 @@ def _select(
     x: Array, functions: tuple[SymmetryFunction, ...], n: int, method: str, symbol: str
 ) -> list[int]:
     """Numbers of n columns of x, sorted."""
-    # Rounding makes constant features vary a little: scaled to unit width it would look like data.
+    # Rounding makes constant features vary a little; scaled to unit width it would pass for data.
     varying = x.std(axis=0) > 1e-6 * np.abs(x).max(axis=0) + 1e-12
     if not 1 <= n <= varying.sum():
         raise ValueError(
@@ -253,7 +253,7 @@ def _cur(c: Array, n: int) -> list[int]:
     chosen: list[int] = []
     for _ in range(n):
         score = np.linalg.eigh(c)[1][:, -1] ** 2
-        score[np.diag(c) < ROUNDING] = -1.0  # the chosen ones, and what they already say
+        score[np.diag(c) < ROUNDING] = -1.0  # the chosen ones, and the directions they span
         if score.max() < 0.0:
             free = [k for k in range(len(c)) if k not in chosen]
             warnings.warn(

@@ -152,7 +152,8 @@ class Step(ABC):
         factors: dict[str, float] = {}
         if "learning_rates" not in self.unused:
             factors = rate_factors(potential, settings.learning_rates)
-        groups: dict[float, list[Tensor]] = {1.0: []}  # the full rate first, which the log shows
+        # The full rate comes first: it is the one in the log
+        groups: dict[float, list[Tensor]] = {1.0: []}
         for name, p in trained.items():
             groups.setdefault(factors.get(name, 1.0), []).append(p)
         optimizer = self.make_optimizer(

@@ -116,7 +116,7 @@ class FunctionSet:
         return found
 
     def _tables(self, vec: Tensor, edges: Sequence[Tensor]) -> Tables:
-        # Where there is no neighbour a place holds one that no function reaches.
+        # Empty places hold a neighbour that is out of reach of all functions.
         nobody = vec.new_tensor([[2.0 * self.farthest, 0.0, 0.0]])
         far = torch.cat([vec, nobody])
         tables = {}
@@ -168,7 +168,7 @@ def _sum(
     if not first.weighted:
         # mypy: ACSF has given every function its neighbours as a tuple of numbers.
         keys = tuple(sorted(species.index(z) for z in first.neighbors))  # type: ignore[union-attr]
-    # mypy: nor is there one without a cutoff.
+    # mypy: ACSF has given every function its cutoff.
     cutoff = float(first.cutoff)  # type: ignore[arg-type]
     radial = [f.radial_key() for f in functions]
     if first.order == 1:

@@ -70,7 +70,7 @@ def wide_factors(angular: AngularFactors, same_table: bool) -> WideFactors:
     def factors(cos: Tensor) -> tuple[Tensor, ...]:
         angle, slope = angular(cos)
         parts = (*angle, *slope)
-        # Left out here: subtracting their sum afterwards would cost digits.
+        # Excluded here: subtracting their sum afterwards would lose digits.
         if same_table and torch.is_grad_enabled():
             apart = 1.0 - torch.eye(cos.shape[1], dtype=cos.dtype, device=cos.device)
             return tuple(part * apart for part in parts)
@@ -91,7 +91,7 @@ def compiled_narrow(radial: RadialFactors, angular: AngularFactors) -> NarrowFac
 @lru_cache(maxsize=512)
 def compiled_gaussian(radial: RadialFactors, angular: AngularFactors) -> GaussianFactors:
     """:func:`gaussian_factors`, compiled."""
-    # Near the cutoff f_c'/f_c is what rounding makes of it; it counts times the products only.
+    # Near the cutoff f_c'/f_c is dominated by rounding; it is multiplied with tiny products.
     return _compiled(
         gaussian_factors(radial, angular), lambda f: (f[0], f[0] * f[1].unsqueeze(0), *f[2:])
     )

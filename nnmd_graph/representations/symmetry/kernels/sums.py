@@ -208,7 +208,7 @@ class WideSum(OverPairs):
                 "dist": (by_rho * one.rho_slope).sum(1),
                 "unit": torch.bmm(other.unit, by_cos.mT),
             }
-            if self.same_table:  # both sides are in there already
+            if self.same_table:  # both sides are included already
                 return [by_one]
             by_rho = (w * angle_rho_k).sum(2)
             by_other = {
