@@ -45,7 +45,7 @@ def test_setting_changes_buffers_in_place() -> None:
 
 
 def test_every_element_needs_an_energy() -> None:
-    with pytest.raises(ValueError, match=r"`isolated_energies`.*missing \[8\]"):
+    with pytest.raises(ValueError, match=r"`isolated_energies`.*none for \[8\]"):
         Baseline((1, 8)).set({1: -13.6}, scale=1.0)
 
 

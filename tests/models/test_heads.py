@@ -90,6 +90,7 @@ def test_moves_and_turns_with_the_molecule() -> None:
     torch.testing.assert_close(potential(graph(turned))["dipole"][0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained_on", [("charges",), ("dipole",), ("charges", "dipole")])
 def test_trained_on_either(trained_on: tuple[str, ...], tmp_path: Path) -> None:
     """The dipole moments alone tell the charges; a resumed run ends the same."""
@@ -184,6 +185,7 @@ def test_files_and_more_elements(tmp_path: Path) -> None:
         ng.Trainer(max_epochs=1, init=potential).fit(plain, data)
 
 
+@pytest.mark.slow
 def test_a_head_and_a_quantity_of_ones_own() -> None:
     """Magnetic moments in twenty lines, with a name that the table did not have."""
     moments = ng.Quantity("moments", "atom", (3,), "µB", "mµB", 1e-3)

@@ -97,6 +97,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precompute", [False, True])
 def test_the_net_learns_what_the_other_terms_leave(precompute: bool, tmp_path: Path) -> None:
     """E0 and scale are fitted to the rest; after a resume the weights are the same."""
@@ -127,6 +128,7 @@ def test_the_net_learns_what_the_other_terms_leave(precompute: bool, tmp_path: P
     assert len(potential.extrapolation(data[0])) == 0
 
 
+@pytest.mark.slow
 def test_a_term_alone_can_be_trained() -> None:
     """A potential without a net: only its own parameters move."""
 
