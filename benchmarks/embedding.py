@@ -21,8 +21,8 @@ import numpy as np
 import yaml
 from ase import Atoms
 
+from nnmd_graph.config import parse_config
 from nnmd_graph.files import replacing
-from nnmd_graph.training.config import parse_config
 from nnmd_graph.workflow import train_from_config
 
 HERE = Path(__file__).parent

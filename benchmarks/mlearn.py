@@ -74,8 +74,8 @@ def _start(arguments: argparse.Namespace, element: str, seed: int) -> None:
 def _run(arguments: argparse.Namespace, element: str, seed: int) -> None:
     import time
 
+    from nnmd_graph.config import read_config
     from nnmd_graph.evaluation import evaluate
-    from nnmd_graph.training.config import read_config
     from nnmd_graph.workflow import train_from_config
     from nnmd_graph.workflow.building import read_parts
 

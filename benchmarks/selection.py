@@ -83,8 +83,8 @@ def _start(
 def _run(
     arguments: argparse.Namespace, element: str, name: str, fraction: float, seed: int
 ) -> None:
+    from nnmd_graph.config import read_config
     from nnmd_graph.evaluation import evaluate
-    from nnmd_graph.training.config import read_config
     from nnmd_graph.workflow import train_from_config
     from nnmd_graph.workflow.building import read_parts
 

@@ -20,11 +20,11 @@ import ase.io
 import numpy as np
 import yaml
 
+from nnmd_graph.config import parse_config
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.evaluation import evaluate
 from nnmd_graph.files import replacing
 from nnmd_graph.models import Potential
-from nnmd_graph.training.config import parse_config
 from nnmd_graph.workflow import train_from_config
 
 KINDS = ("scratch", "fine-tuned")

@@ -22,10 +22,10 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
+from nnmd_graph.config import parse_config
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.evaluation import evaluate
 from nnmd_graph.files import replacing
-from nnmd_graph.training.config import parse_config
 from nnmd_graph.workflow import train_from_config
 
 HERE = Path(__file__).parent

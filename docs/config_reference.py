@@ -10,8 +10,9 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from nnmd_graph.comparison.config import PER_MODEL, ComparisonConfig, NVEConfig
+from nnmd_graph.config import Config, to_yaml
 from nnmd_graph.representations.symmetry.recipes import RECIPES
-from nnmd_graph.training.config import Config, Section, to_yaml
+from nnmd_graph.sections import Section
 
 PAGE = Path(__file__).with_name("config.md")
 

@@ -1,7 +1,7 @@
 """Files that are written whole or not at all, and that reveal any changed bit.
 
 What this package reads back carries a checksum of its own: archives of tensors as the comment at
-their end, JSON as an entry, settings as a first line (:mod:`nnmd_graph.training.config_files`).
+their end, JSON as an entry, settings as a first line (:mod:`nnmd_graph.config.files`).
 """
 
 from __future__ import annotations

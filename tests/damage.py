@@ -30,10 +30,10 @@ import nnmd_graph as ng
 from nnmd_graph.comparison.config import read_comparison
 from nnmd_graph.comparison.measurements import measured
 from nnmd_graph.comparison.runs import Planned
+from nnmd_graph.config.config import MAY_CHANGE, read_config
+from nnmd_graph.config.files import check_settings_file
 from nnmd_graph.files import read_json
 from nnmd_graph.models.checkpoint import load_tensors
-from nnmd_graph.training.config import MAY_CHANGE, read_config
-from nnmd_graph.training.config_files import check_settings_file
 from nnmd_graph.training.resume import read_checkpoint
 from nnmd_graph.workflow import train_from_config
 

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from benchmarks import comparison, embedding
 from nnmd_graph.comparison.config import parse_comparison
-from nnmd_graph.training.config import parse_config
+from nnmd_graph.config.config import parse_config
 
 HERE = Path(comparison.__file__).parent
 

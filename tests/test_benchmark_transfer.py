@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from benchmarks import transfer
+from nnmd_graph.config.config import parse_config
 from nnmd_graph.training import Trainer
-from nnmd_graph.training.config import parse_config
 from nnmd_graph.workflow.building import build_potential
 
 from .training.conftest import copper, dataset

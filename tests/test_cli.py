@@ -23,8 +23,8 @@ from ase.constraints import FixAtoms
 from typer.testing import CliRunner
 
 from nnmd_graph.cli import app
+from nnmd_graph.config.config import parse_config, read_config
 from nnmd_graph.models import Potential
-from nnmd_graph.training.config import parse_config, read_config
 from nnmd_graph.workflow import copper as copper_script
 from nnmd_graph.workflow.building import build_potential
 from nnmd_graph.workflow.training import FILES

@@ -21,7 +21,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import nnmd_graph as ng
 from nnmd_graph.cli import app
-from nnmd_graph.training.config import parse_config
+from nnmd_graph.config.config import parse_config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [

@@ -44,8 +44,8 @@ def compare(
     folder then holds report.html, report.json, report.csv, and the runs in runs/.
     """
     from nnmd_graph.comparison.config import SETTINGS, ComparisonConfig, read_comparison
-    from nnmd_graph.training.config_files import check_settings_file
-    from nnmd_graph.training.overrides import parse_overrides
+    from nnmd_graph.config.files import check_settings_file
+    from nnmd_graph.config.overrides import parse_overrides
 
     names = [name for names in only or () for name in names.split(",")]
     saved = output / SETTINGS

@@ -83,7 +83,7 @@ def _shown(parameter: Any) -> str:
 
 def _config_keys() -> Mapping[str, str]:
     """Keys of a config by the names of options and arguments, the first section first."""
-    from nnmd_graph.training.config import Config
+    from nnmd_graph.config.config import Config
 
     keys: dict[str, str] = {}
     for section in SECTIONS:

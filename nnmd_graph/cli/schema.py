@@ -21,8 +21,8 @@ def schema(
     config: `# yaml-language-server: $schema=schema.json`.
     """
     from nnmd_graph.comparison.config import ComparisonConfig
-    from nnmd_graph.training.config import Config
-    from nnmd_graph.training.schema import json_schema
+    from nnmd_graph.config.config import Config
+    from nnmd_graph.config.schema import json_schema
 
     values = json_schema(ComparisonConfig if comparison else Config)
     print_text(json.dumps(values, indent=2, ensure_ascii=False))

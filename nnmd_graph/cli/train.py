@@ -28,7 +28,7 @@ from nnmd_graph.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from nnmd_graph.training.config import Config
+    from nnmd_graph.config.config import Config
     from nnmd_graph.workflow.training import TrainingResult
 
 CONFIG_SUFFIXES = (".yaml", ".yml")
@@ -79,9 +79,9 @@ def train(
     The folder of the run then holds model.pt, config.yaml (all settings, with comments), log.csv,
     metrics.json, report.html, plots and checkpoints.
     """
-    from nnmd_graph.training.config import Config
-    from nnmd_graph.training.config_files import check_parts
-    from nnmd_graph.training.overrides import parse_overrides
+    from nnmd_graph.config.config import Config
+    from nnmd_graph.config.files import check_parts
+    from nnmd_graph.config.overrides import parse_overrides
 
     given: dict[str, Any] = {
         "seed": seed,
@@ -125,7 +125,7 @@ def train(
 def _config(
     sources: Sequence[Path], overrides: dict[str, Any], output: Path, resume: bool
 ) -> Config:
-    from nnmd_graph.training.config import override, parse_config, read_config
+    from nnmd_graph.config.config import override, parse_config, read_config
 
     configs = [path for path in sources if path.suffix.lower() in CONFIG_SUFFIXES]
     data = [path for path in sources if path not in configs]

@@ -16,11 +16,12 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from nnmd_graph.training.config import Config, LossConfig, override
-from nnmd_graph.training.config_errors import check_kind, load_yaml, validation_message
-from nnmd_graph.training.config_files import located, map_parts, write_settings
-from nnmd_graph.training.data_config import DataConfig, Part
-from nnmd_graph.training.model_config import ModelConfig, Section
+from nnmd_graph.config.config import Config, LossConfig, override
+from nnmd_graph.config.data import DataConfig, Part
+from nnmd_graph.config.files import located, map_parts, write_settings
+from nnmd_graph.config.loading import check_kind, load_yaml
+from nnmd_graph.config.model import ModelConfig
+from nnmd_graph.sections import Section, validation_message
 from nnmd_graph.training.settings import DEVICE, TrainingConfig
 
 PER_MODEL = (

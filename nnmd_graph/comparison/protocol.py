@@ -31,13 +31,13 @@ from nnmd_graph.comparison.runs import (
     subset_files,
     write_subsets,
 )
+from nnmd_graph.config.files import is_written_here
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.devices import find_device
 from nnmd_graph.errors import did_you_mean
 from nnmd_graph.files import read_json, write_json
 from nnmd_graph.folders import COMPARISON, MARKS, check_apart, check_output, shared
 from nnmd_graph.models import Potential
-from nnmd_graph.training.config_files import is_written_here
 from nnmd_graph.training.resume import fingerprint
 from nnmd_graph.workflow.building import Parts, loss_of, read_parts
 

@@ -15,6 +15,8 @@ import numpy as np
 from nnmd_graph.comparison.config import ComparisonConfig
 from nnmd_graph.comparison.cost import hardware, peak_memory
 from nnmd_graph.comparison.potentials import count_parameters, reason
+from nnmd_graph.config.config import Config, changes, read_config
+from nnmd_graph.config.data import LABEL_KEYS, LABEL_UNITS, SplitConfig
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.data.frames import labelled
 from nnmd_graph.data.isolated import is_isolated_atom
@@ -22,8 +24,6 @@ from nnmd_graph.devices import find_device
 from nnmd_graph.evaluation.metrics import Metrics
 from nnmd_graph.files import checksum_of_file, finite, read_json, replacing, write_json
 from nnmd_graph.folders import holding
-from nnmd_graph.training.config import Config, changes, read_config
-from nnmd_graph.training.data_config import LABEL_KEYS, LABEL_UNITS, SplitConfig
 from nnmd_graph.training.run_folder import FILES
 from nnmd_graph.workflow.building import Parts
 from nnmd_graph.workflow.training import train_from_config

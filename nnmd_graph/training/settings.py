@@ -31,8 +31,7 @@ from nnmd_graph.choices import (
     OPTIMIZERS_IN_WORDS,
     SCHEDULES,
 )
-from nnmd_graph.training.config_errors import argument_error
-from nnmd_graph.training.model_config import OneOf, Section
+from nnmd_graph.sections import OneOf, Section, argument_error
 
 if TYPE_CHECKING:
     from nnmd_graph.models.potential import Potential

@@ -12,6 +12,7 @@ import torch
 from ase.data import chemical_symbols
 
 from nnmd_graph.choices import LOSS_WEIGHTS
+from nnmd_graph.config.config import Config, LossConfig
 from nnmd_graph.data import AtomsDataset, geometry_groups
 from nnmd_graph.data.duplicates import shared, warn_of_shared
 from nnmd_graph.data.label_checks import warn_of_contradictions
@@ -29,10 +30,9 @@ from nnmd_graph.naming import naming
 from nnmd_graph.progress import track
 from nnmd_graph.representations import ACSF, EmbeddedACSF
 from nnmd_graph.representations.symmetry.functions import from_dict
+from nnmd_graph.sections import Section
 from nnmd_graph.training import Trainer
-from nnmd_graph.training.config import Config, LossConfig
 from nnmd_graph.training.loss import Loss, LossTerm
-from nnmd_graph.training.model_config import Section
 
 MAX_COMPARED = 5_000_000
 """Edges of the graphs by which equal structures are searched; a million takes 1.3 s."""

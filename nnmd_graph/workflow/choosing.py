@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from nnmd_graph.training.config import Config, changes
-from nnmd_graph.training.model_config import ConvolutionConfig
+from nnmd_graph.config.config import Config, changes
+from nnmd_graph.config.model import ConvolutionConfig
 
 MOST_ELEMENTS = 6
 """Symmetry functions count each pair of elements: up to here they are the default.

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from nnmd_graph.addresses import model_file
+from nnmd_graph.config.config import Config
 from nnmd_graph.models import Potential
 from nnmd_graph.models.checkpoint import describe
 from nnmd_graph.naming import naming
 from nnmd_graph.representations import ACSF
 from nnmd_graph.representations.symmetry.embedded import EMBEDDING_DIM
-from nnmd_graph.training.config import Config
 from nnmd_graph.training.transfer import load_start
 from nnmd_graph.workflow.building import build_functions
 

@@ -11,6 +11,15 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
+from nnmd_graph.config.config import (
+    MAY_CHANGE,
+    Config,
+    changes,
+    parse_config,
+    read_config,
+    write_config,
+)
+from nnmd_graph.config.files import check_settings_file, is_written_here
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.evaluation import (
     Metrics,
@@ -30,15 +39,6 @@ from nnmd_graph.naming import naming
 from nnmd_graph.progress import say
 from nnmd_graph.training.callbacks import Row
 from nnmd_graph.training.checks import check_data
-from nnmd_graph.training.config import (
-    MAY_CHANGE,
-    Config,
-    changes,
-    parse_config,
-    read_config,
-    write_config,
-)
-from nnmd_graph.training.config_files import check_settings_file, is_written_here
 from nnmd_graph.training.run_folder import FILES, check_whole
 from nnmd_graph.workflow.building import (
     Parts,

@@ -17,7 +17,7 @@ from nnmd_graph.comparison.config import (
     read_comparison,
     write_comparison,
 )
-from nnmd_graph.training.config import TrainingConfig
+from nnmd_graph.config.config import TrainingConfig
 
 TWO: dict[str, Any] = {
     "data": {"train": "li.extxyz"},

@@ -25,10 +25,10 @@ import yaml
 import nnmd_graph as ng
 from nnmd_graph.comparison.config import parse_comparison
 from nnmd_graph.comparison.runs import plan, subset_sizes
+from nnmd_graph.config.config import read_config
 from nnmd_graph.evaluation import evaluate
 from nnmd_graph.files import read_json, write_json
 from nnmd_graph.folders import claimed
-from nnmd_graph.training.config import read_config
 from nnmd_graph.workflow import train_from_config
 from nnmd_graph.workflow.building import read_parts
 

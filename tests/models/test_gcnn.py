@@ -11,13 +11,13 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from nnmd_graph.config.config import parse_config
 from nnmd_graph.data import AtomsDataset
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import GCNN, Potential
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.representations import ACSF, G2
 from nnmd_graph.training import Trainer
-from nnmd_graph.training.config import parse_config
 from nnmd_graph.workflow.building import build_potential
 
 CUTOFF = 3.8

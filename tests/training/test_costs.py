@@ -14,9 +14,9 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import nnmd_graph as ng
+from nnmd_graph.config.config import read_config
 from nnmd_graph.memory import TooLargeError
 from nnmd_graph.representations.symmetry.recipes import RECIPES, _numbers
-from nnmd_graph.training.config import read_config
 from nnmd_graph.workflow.training import train_from_config
 
 MANY = tuple(range(1, 90))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from nnmd_graph.config.config import MAY_CHANGE
 from nnmd_graph.models.checkpoint import save_tensors
 from nnmd_graph.training import EnergyForcesLoss, Trainer
-from nnmd_graph.training.config import MAY_CHANGE
 from nnmd_graph.training.settings import TrainingConfig, TrainingSettings, TransferConfig
 
 from .conftest import Fit, same_weights

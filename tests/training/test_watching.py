@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from nnmd_graph.config.config import Config, parse_config
+from nnmd_graph.config.overrides import parse_overrides
+from nnmd_graph.config.schema import json_schema
 from nnmd_graph.evaluation import learning_curves
 from nnmd_graph.training import Callback, Trainer
 from nnmd_graph.training.callbacks import CallbackError
-from nnmd_graph.training.config import Config, parse_config
-from nnmd_graph.training.overrides import parse_overrides
-from nnmd_graph.training.schema import json_schema
 
 from .conftest import Fit, same_weights, without_seconds
 

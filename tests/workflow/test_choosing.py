@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
 from nnmd_graph.cli import app
-from nnmd_graph.training.config import read_config
+from nnmd_graph.config.config import read_config
 from nnmd_graph.workflow.training import train_from_config
 
 SETTINGS: dict[str, Any] = {"training": {"max_epochs": 2, "ema_decay": 0.0}}

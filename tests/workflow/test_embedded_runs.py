@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from nnmd_graph.cli import app
+from nnmd_graph.config.config import parse_config, read_config
 from nnmd_graph.models import Potential
 from nnmd_graph.models.readout import ElementReadout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.representations import EmbeddedACSF
-from nnmd_graph.training.config import parse_config, read_config
 from nnmd_graph.workflow import train_from_config
 from nnmd_graph.workflow.building import build_potential
 

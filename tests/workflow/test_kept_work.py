@@ -10,8 +10,8 @@ import ase.io
 import pytest
 import torch
 
+from nnmd_graph.config.config import read_config
 from nnmd_graph.models import Potential
-from nnmd_graph.training.config import read_config
 from nnmd_graph.training.run import Run
 from nnmd_graph.workflow import train_from_config
 

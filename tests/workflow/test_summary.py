@@ -11,8 +11,8 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from nnmd_graph.config.config import parse_config
 from nnmd_graph.models.checkpoint import FORMAT_VERSION
-from nnmd_graph.training.config import parse_config
 from nnmd_graph.workflow import describe_data, describe_model
 from nnmd_graph.workflow.building import build_potential
 

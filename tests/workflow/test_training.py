@@ -9,9 +9,9 @@ import ase.io
 import pytest
 import torch
 
+from nnmd_graph.config.config import read_config
 from nnmd_graph.evaluation import evaluate
 from nnmd_graph.models import Potential
-from nnmd_graph.training.config import read_config
 from nnmd_graph.workflow import describe_model, train_from_config
 from nnmd_graph.workflow.building import build_potential, read_parts
 from nnmd_graph.workflow.training import FILES

@@ -12,9 +12,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
 from nnmd_graph.cli import app
+from nnmd_graph.config.config import parse_config, read_config, to_yaml, write_config
 from nnmd_graph.models import GCNN, Potential
 from nnmd_graph.representations.symmetry.embedded import EMBEDDING_DIM
-from nnmd_graph.training.config import parse_config, read_config, to_yaml, write_config
 from nnmd_graph.workflow.building import build_potential
 from nnmd_graph.workflow.starting import DIM, settings_of_model
 from nnmd_graph.workflow.training import train_from_config

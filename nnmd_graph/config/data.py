@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from nnmd_graph.quantities import quantity_of
-from nnmd_graph.training.model_config import Section
+from nnmd_graph.sections import Section
 
 DEFAULT_SPLIT = (0.8, 0.1, 0.1)
 LABEL_KEYS = ("energy_key", "forces_key", "stress_key", "virial_key", "weight_key")

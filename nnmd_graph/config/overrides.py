@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from nnmd_graph.errors import reason
-from nnmd_graph.training.config_errors import unknown_key
+from nnmd_graph.sections import unknown_key
 
 
 def parse_overrides(given: Iterable[str], model: type[BaseModel]) -> dict[str, Any]:

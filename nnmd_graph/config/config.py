@@ -15,15 +15,12 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from nnmd_graph.choices import BALANCED, LOSS_ERRORS, LOSS_WEIGHTS
+from nnmd_graph.config.data import DataConfig
+from nnmd_graph.config.files import located, map_parts, write_settings
+from nnmd_graph.config.loading import check_kind, load_yaml
+from nnmd_graph.config.model import ModelConfig
 from nnmd_graph.quantities import quantity_of
-from nnmd_graph.training.config_errors import (
-    check_kind,
-    load_yaml,
-    validation_message,
-)
-from nnmd_graph.training.config_files import located, map_parts, write_settings
-from nnmd_graph.training.data_config import DataConfig
-from nnmd_graph.training.model_config import ModelConfig, OneOf, Section
+from nnmd_graph.sections import OneOf, Section, validation_message
 from nnmd_graph.training.settings import DEVICE, FREE, SEED, TrainingConfig, TransferConfig
 
 MAY_CHANGE = (

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import yaml
 
 from nnmd_graph.addresses import check_there, split_address
+from nnmd_graph.config.loading import load_yaml
 from nnmd_graph.files import checksum, replacing
 from nnmd_graph.naming import naming
-from nnmd_graph.training.config_errors import load_yaml
-from nnmd_graph.training.model_config import Section
+from nnmd_graph.sections import Section
 
 DataSection = TypeVar("DataSection", bound=Section)
 

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import no_info_after_validator_function
+from pydantic import Field, field_validator, model_validator
 
 from nnmd_graph.choices import (
     CONVOLUTIONS,
@@ -35,41 +25,10 @@ from nnmd_graph.choices import (
     unknown_convolution,
 )
 from nnmd_graph.errors import did_you_mean
+from nnmd_graph.sections import OneOf, Section
 
 REGISTRY = "nnmd_graph.nn.conv.registry"
 """Where convolutions of one's own are registered, if any are."""
-
-
-class OneOf:
-    """A name out of a list, with a did-you-mean; JSON schemas list the names.
-
-    Args:
-        names: the list.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = list(names)
-
-    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_after_validator_function(self.check, handler(kind))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return handler(schema) | {"enum": self.names}
-
-    def check(self, value: str) -> str:
-        """Refuse a name that is not in the list."""
-        if value not in self.names:
-            hint = did_you_mean(value, self.names)
-            raise ValueError(f"expected one of {self.names}, got {value!r}{hint}")
-        return value
-
-
-class Section(BaseModel):
-    """A part of the settings; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RepresentationConfig(Section):

@@ -1,133 +1,56 @@
-"""Messages about wrong config files: key, expected value, given value, probable meaning."""
+"""Settings in sections: what they are checked by, and messages about wrong ones.
+
+A message names the key, what was expected, what was given, and what was probably meant.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
-
-from nnmd_graph.addresses import missing
-from nnmd_graph.errors import did_you_mean
-from nnmd_graph.memory import in_words
-from nnmd_graph.naming import naming
-
-MAX_BYTES = 2_000_000
-"""Of a config file: reading it takes a second for every 100 kB, and settings are some 5 kB."""
-
-MAX_VALUES = 200_000
-"""Keys and values that a config may hold, those counted that an alias repeats."""
-
-MAX_DEPTH = 50
-"""Of sections in sections."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key stands once: of two, PyYAML drops the first without a word.
-
-    Numbers are those of YAML 1.2, in which 1e8 is one; to PyYAML it is a word.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise yaml.YAMLError(f"the key {key!r} stands twice in the mapping of line {line}")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
 )
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
+
+from nnmd_graph.errors import did_you_mean
 
 
-def load_yaml(path: Path) -> Any:
-    """Read a YAML file; an empty one is an error.
+class OneOf:
+    """A name out of a list, with a did-you-mean; JSON schemas list the names.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is empty, or no YAML, or holds more than settings can.
+    Args:
+        names: the list.
     """
-    if not path.is_file():
-        with naming({"path": "config"}):
-            raise missing(path)
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"`config`: expected a file of settings, at most {in_words(MAX_BYTES)}, got '{path}' "
-            f"of {in_words(size)}; if it holds structures, name it as a data file, with the ending "
-            "of its format"
-        )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        _check_size(text)
-        values = yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a broken date
-        raise ValueError(
-            f"`config`: expected YAML, got '{path}': {' '.join(str(error).split())}; repair it"
-        ) from None
-    if values is None:
-        raise ValueError(
-            f"`config`: expected settings, got the empty file '{path}'; write for example "
-            "data: {train: li.extxyz}"
-        )
-    return values
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self.check, handler(kind))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"enum": self.names}
+
+    def check(self, value: str) -> str:
+        """Refuse a name that is not in the list."""
+        if value not in self.names:
+            hint = did_you_mean(value, self.names)
+            raise ValueError(f"expected one of {self.names}, got {value!r}{hint}")
+        return value
 
 
-def _check_size(text: str) -> None:
-    """Count what aliases repeat, and how deep it goes, before anything is built of it.
+class Section(BaseModel):
+    """A part of the settings; unknown keys are errors."""
 
-    Raises:
-        yaml.YAMLError: it is more than settings can be, or stands in itself.
-    """
-    sizes: dict[str, int | None] = {}  # of what an anchor names; None while it is still open
-    open_ones: list[tuple[str | None, int]] = []  # anchor, and number of values before it
-    count = 0
-    for event in yaml.parse(text, _Loader):
-        line = event.start_mark.line + 1 if event.start_mark else 0
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = open_ones.pop()
-            if anchor is not None:
-                sizes[anchor] = count - before
-        elif isinstance(event, yaml.AliasEvent):
-            size = sizes.get(str(event.anchor), 1)  # an unknown one is PyYAML's to refuse
-            if size is None:
-                raise yaml.YAMLError(f"the alias {event.anchor!r} of line {line} holds itself")
-            count += size
-        elif isinstance(event, yaml.NodeEvent):
-            count += 1
-            if event.anchor is not None:
-                sizes[event.anchor] = 1
-            if isinstance(event, yaml.CollectionStartEvent):
-                open_ones.append((event.anchor, count - 1))
-                if event.anchor is not None:
-                    sizes[event.anchor] = None
-        if len(open_ones) > MAX_DEPTH:
-            raise yaml.YAMLError(f"more than {MAX_DEPTH} levels in each other in line {line}")
-        if count > MAX_VALUES:
-            raise yaml.YAMLError(
-                f"more than {MAX_VALUES} values up to line {line}, which is more than settings are "
-                "(an alias repeats all that its anchor names)"
-            )
-
-
-def check_kind(values: Any, path: Path, sections: Sequence[str]) -> None:
-    """Refuse a YAML file that is a list or a word.
-
-    Raises:
-        ValueError: `values` is no mapping.
-    """
-    if not isinstance(values, dict):
-        raise ValueError(
-            f"`config`: expected sections {list(sections)}, got {type(values).__name__} in "
-            f"'{path}'; write for example data: {{train: li.extxyz}}"
-        )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def validation_message(error: ValidationError, model: type[BaseModel], source: str) -> str:

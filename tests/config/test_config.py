@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nnmd_graph.training import EnergyForcesLoss, Trainer
-from nnmd_graph.training.config import (
+from nnmd_graph.config.config import (
     Config,
     LossConfig,
     ModelConfig,
@@ -20,7 +19,8 @@ from nnmd_graph.training.config import (
     to_yaml,
     write_config,
 )
-from nnmd_graph.training.data_config import DataConfig, SplitConfig
+from nnmd_graph.config.data import DataConfig, SplitConfig
+from nnmd_graph.training import EnergyForcesLoss, Trainer
 from nnmd_graph.workflow.building import loss_of
 
 
