@@ -51,10 +51,7 @@ class _InThisProcess:
 
 
 class Ours(_InThisProcess):
-    """This package with its native core, if there is one, or on tensor operations.
-
-    Compiled sums are for MD and evaluation, so they have no training step.
-    """
+    """This package with its native core, if there is one, or on tensor operations."""
 
     def __init__(
         self,
@@ -63,11 +60,10 @@ class Ours(_InThisProcess):
         dtype: torch.dtype,
         *,
         native: bool = True,
-        compiled: bool = False,
     ) -> None:
         self.native = native and status().used
         with self.way():
-            self._prepare(atoms, potential, dtype, compiled)
+            self._prepare(atoms, potential, dtype)
 
     def turn(self, repeats: int) -> dict[str, float]:
         """See the base class."""
@@ -90,9 +86,7 @@ class Ours(_InThisProcess):
             os.environ |= {library.SWITCH: before} if before is not None else {}
             library.forget()
 
-    def _prepare(
-        self, atoms: Atoms, potential: ng.Potential, dtype: torch.dtype, compiled: bool
-    ) -> None:
+    def _prepare(self, atoms: Atoms, potential: ng.Potential, dtype: torch.dtype) -> None:
         self.num_atoms = len(atoms)
         self.atoms, self.dtype = atoms, dtype
         self.potential = copy.deepcopy(potential).to(dtype).eval()
@@ -108,15 +102,7 @@ class Ours(_InThisProcess):
             "training_step": self.training_step,
         }
         code = "nnmd_graph" if self.native else "nnmd_graph, tensors"
-        if compiled:
-            del self.jobs["training_step"]
-            self.potential.compile_sums()
-            code += ", compiled"
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", RuntimeWarning)
-            self.warm_up()
-        if any("stay uncompiled" in str(warning.message) for warning in caught):
-            code += " in part"
+        self.warm_up()
         energy = float(self.energy_forces()["energy"]) / self.num_atoms
         self.label = {"code": code, "dtype": _name(dtype), "energy": energy}
 

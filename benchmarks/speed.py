@@ -74,7 +74,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each code")
     parser.add_argument("--repeats", type=int, default=3, help="repeats in each turn")
     parser.add_argument("--tensors", action="store_true", help="ours also without native core")
-    parser.add_argument("--compile", action="store_true", help="the same with compiled sums")
     parser.add_argument("--no-torchani", action="store_true", help="even where it is installed")
     parser.add_argument("--output", type=Path, default=HERE / "runs" / "speed")
     parser.add_argument("--readme", action="store_true", help="also write into README.md")
@@ -122,9 +121,6 @@ def measure(arguments: argparse.Namespace, case: str, threads: int) -> list[Row]
     codes: list[Contestant] = [Ours(it.atoms, it.potential, dtype) for dtype in dtypes]
     if arguments.tensors:
         codes += [Ours(it.atoms, it.potential, dtype, native=False) for dtype in dtypes]
-    if arguments.compile:
-        options = {"native": False, "compiled": True}
-        codes += [Ours(it.atoms, it.potential, dtype, **options) for dtype in dtypes]
     edges = codes[0].graph.edge_index.shape[1]
     if arguments.n2p2 and threads == 1:
         codes.append(N2p2(arguments.n2p2, it))

@@ -64,8 +64,8 @@ class NNMDCalculator(Calculator):
         max_extrapolations: largest sum of extrapolations (pairs of atom and function) over all
             evaluations before an error, as `maxew` in LAMMPS; None for no limit.
         compile: for long simulations: graph convolutions (with a shared readout) are compiled as
-            a whole, of symmetry functions the sums over pairs; the first steps then take some tens
-            of seconds (see `CompiledPotential`, `ACSF.compile_sums`).
+            a whole; the first steps then take some tens of seconds (see `CompiledPotential`).
+            Other models stay as they are.
 
     Attributes:
         num_rebuilds: how often a neighbour list was made.
@@ -119,8 +119,6 @@ class NNMDCalculator(Calculator):
         one = self.potential if isinstance(self.potential, Potential) else None
         if compile and one is not None and why_not_compilable(one) is None:
             self._compiled = CompiledPotential(one)
-        elif compile:
-            self.potential.compile_sums()
         self.num_rebuilds = 0
         self.graph: AtomicGraph | None = None
         self._list_atoms: Atoms | None = None  # the structure that the edges were searched for

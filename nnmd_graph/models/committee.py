@@ -144,12 +144,6 @@ class Committee(nn.Module):
             out["forces_uncertainty"] = stacked["forces"].std(0, correction=0)
         return out
 
-    def compile_sums(self) -> Committee:
-        """Compile what the members offer to compile, see ``Potential.compile_sums``."""
-        for potential in self.members:
-            potential.compile_sums()
-        return self
-
     def extra_repr(self) -> str:
         """Number of members for ``print``."""
         return f"{len(self.members)} members; cutoff={self.cutoff} Å"

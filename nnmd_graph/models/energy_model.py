@@ -183,10 +183,6 @@ class EnergyModel(EnergyTerm):
             return Chunked(self.energy_of_features, self.species, fixed.chunks)
         return Autograd(self.atomic_energy)
 
-    def compile_sums(self) -> None:
-        """Compile the parts of the representation that can be compiled."""
-        self.fixed.compile_sums()
-
     def isolated_features(self, dtype: torch.dtype) -> Float[Tensor, "S F"]:
         """Features of one isolated atom of each element, [S, F]."""
         each = torch.arange(len(self.species), device=self.device)

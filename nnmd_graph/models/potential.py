@@ -149,17 +149,6 @@ class Potential(nn.Module):
                 f"got {reach} Å; build the graph with cutoff={self.cutoff}"
             )
 
-    def compile_sums(self) -> Potential:
-        """Compile what representations can compile, for long simulations.
-
-        See :meth:`nnmd_graph.representations.ACSF.compile_sums`; others stay as they are.
-
-        Returns:
-            This potential.
-        """
-        self.model.compile_sums()
-        return self
-
     def extra_repr(self) -> str:
         """Elements and cutoff for ``print``."""
         return f"{', '.join(chemical_symbols[z] for z in self.species)}; cutoff={self.cutoff} Å"

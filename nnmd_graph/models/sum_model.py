@@ -82,11 +82,6 @@ class SumModel(EnergyTerm):
             found = part.outputs(graph) | found
         return found
 
-    def compile_sums(self) -> None:
-        """Compile the parts of the terms that can be compiled."""
-        for part in self._parts:
-            part.compile_sums()
-
     def hyper_parameters(self) -> dict[str, Any]:
         """The terms."""
         return {"terms": self._parts}

@@ -98,9 +98,6 @@ class EnergyTerm(Part):
         """
         return Autograd(self.atomic_energy)
 
-    def compile_sums(self) -> None:
-        """Compile what can be compiled for long simulations; here: nothing."""
-
     def hyper_parameters(self) -> dict[str, Any]:
         """Plain values, or parts, that rebuild this term without its weights.
 

@@ -102,10 +102,6 @@ class Representation(Part):
         """
         return None
 
-    def compile_sums(self: Own) -> Own:
-        """Compile what can be compiled for long simulations, and return itself; here: nothing."""
-        return self
-
     @property
     def base_scaling(self) -> tuple[Representation, Scaler] | None:
         """The representation below this one, and the scaling of its features, if there is one."""

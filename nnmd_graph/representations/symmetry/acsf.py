@@ -217,20 +217,6 @@ class ACSF(FixedRepresentation):
                     x = nn.functional.pad(x, (0, self.num_features - len(functions)))
                     yield TableChunk(rows.centres, x, rows, chunk.edges.start, vec, pullback)
 
-    def compile_sums(self) -> ACSF:
-        """Compile the elementwise work of sums over pairs, for forces and MD.
-
-        Takes some seconds for each sum; training goes on uncompiled. Each compiled part is
-        checked against the plain one. Where there is no compiler (a C++ compiler on the CPU), a
-        warning says so and everything stays as it is.
-
-        Returns:
-            This module.
-        """
-        for functions in {id(functions): functions for functions in self._sets}.values():
-            functions.compile()
-        return self
-
     def jacobian(self, graph: AtomicGraph) -> tuple[Float[Tensor, "N F"], Float[Tensor, "E 3 F"]]:
         """Values and their derivatives with respect to the edge vectors of each centre.
 

@@ -157,12 +157,6 @@ def test_a_file_gives_them_back(tmp_path: Path) -> None:
     assert loaded.model.representation.functions == potential.model.representation.functions
 
 
-def test_compiling_leaves_them_as_they_are() -> None:
-    acsf = ACSF(("C", "O", "H"), 3.5, [Legendre(alpha=0.2)])
-    before = acsf(graph_of(molecule("CH3CH2OH")))
-    torch.testing.assert_close(acsf.compile_sums()(graph_of(molecule("CH3CH2OH"))), before)
-
-
 def test_an_unknown_class_in_a_file_is_named() -> None:
     with pytest.raises(ValueError, match="got 'Gone'; .* or import the file that defines it"):
         from_dict({"type": "Gone", "alpha": 1.0})

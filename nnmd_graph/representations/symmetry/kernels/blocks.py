@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -48,17 +47,6 @@ class FunctionSet:
 
     def __len__(self) -> int:
         return len(self.functions)
-
-    def compile(self) -> None:
-        """Compile the elementwise work of sums over pairs."""
-        self.sums = [
-            WideFamily(replace(part.whole, compiled=True))
-            if isinstance(part, WideFamily)
-            else replace(part, compiled=True)
-            if isinstance(part, PairSum) and part.compilable
-            else part
-            for part in self.sums
-        ]
 
     def __call__(self, vec: Tensor, edges: Sequence[Tensor]) -> tuple[Tensor, BackToEdges]:
         """Values at some centres and their pullback.

@@ -158,7 +158,7 @@ def _divided(family: WideFamily, limit: float) -> tuple[PairSum, ...]:
         if picked:
             places, columns = zip(*picked, strict=True)
             angular = AngularFactors(tuple(keys[n] for n in chosen))
-            arguments = (whole.pair, whole.radial, angular, places, columns, whole.compiled)
+            arguments = (whole.pair, whole.radial, angular, places, columns)
             parts.append(kind(*arguments))
     return tuple(parts)
 

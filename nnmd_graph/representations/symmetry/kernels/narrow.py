@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from nnmd_graph.representations.symmetry.kernels.compiled import (
-    compiled_gaussian,
-    compiled_narrow,
-    gaussian_factors,
-    narrow_factors,
-)
-from nnmd_graph.representations.symmetry.kernels.factors import RadialFactors
+from nnmd_graph.representations.symmetry.kernels.factors import AngularFactors, RadialFactors
 from nnmd_graph.representations.symmetry.kernels.sums import (
     OverPairs,
     Side,
@@ -42,8 +36,7 @@ class NarrowSum(OverPairs):
         sides = torch.stack(
             [gathered(x.unsqueeze(2) * y.unsqueeze(1)) for x, y in each]
         )  # [B, C, T]
-        make = compiled_narrow if self._compiled_now() else narrow_factors
-        factors = make(self.radial, self.angular)
+        factors = narrow_factors(self.radial, self.angular)
         dist, rho_jk, slope_jk, product, angle, *slope = factors(gathered(squares), cos, sides)
         product = product.transpose(0, 1)  # [C, B, T]
         scale, slope_scale = self.angular.scales(cos)
@@ -127,8 +120,7 @@ class GaussianSum(NarrowSum):
         shape, at, gathered = squares.shape, near.flatten(), gather_at(near)
         cos = gathered(torch.bmm(one.unit.mT, other.unit))
         envelopes = gathered(one.rho.mT * other.rho)
-        make = compiled_gaussian if self._compiled_now() else gaussian_factors
-        factors = make(self.radial, self.angular)
+        factors = gaussian_factors(self.radial, self.angular)
         parts = factors(gathered(squares), cos, gathered(sides), envelopes)
         products, envelope_slope, angle, *slope = parts
         products = products.transpose(0, 1)  # [C, B, T]
@@ -173,3 +165,50 @@ class GaussianSum(NarrowSum):
             "unit": torch.bmm(other.unit, by_cos),
             "vec": own.vec * by_length - torch.bmm(other.vec, by_square),
         }
+
+
+def narrow_factors(
+    radial: RadialFactors, angular: AngularFactors
+) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
+    """Factors of pairs with a distance of their own.
+
+    Returns:
+        A function of r_jk^2 [C, T], cos theta [C, T] and rho(r_ij) rho(r_ik) [B, C, T]: r_jk,
+        rho(r_jk), its slope, the product of the three rho, A [A, C, T] and the dA/dcos.
+    """
+
+    def factors(squares: Tensor, cos: Tensor, sides: Tensor) -> tuple[Tensor, ...]:
+        dist = torch.sqrt(squares)
+        rho, rho_slope = radial(dist)
+        angle, slope = angular(cos)
+        return dist, rho, rho_slope, sides * rho, torch.stack(angle), *slope
+
+    return factors
+
+
+def gaussian_factors(
+    radial: RadialFactors, angular: AngularFactors
+) -> Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
+    """Factors of pairs for Gaussians without shift, whose exponents add up.
+
+    Returns:
+        A function of r_jk^2, cos theta, r_ij^2 + r_ik^2 and f_c(r_ij) f_c(r_ik), each [C, T]: the
+        products exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) f_c f_c f_c [B, C, T],
+        f_c'(r_jk) / (r_jk f_c(r_jk)), A [A, C, T] and the dA/dcos.
+    """
+    minus_eta = [-key.parameters[0] for key in radial.keys]
+
+    def factors(
+        squares: Tensor, cos: Tensor, sides: Tensor, envelopes: Tensor
+    ) -> tuple[Tensor, ...]:
+        dist = torch.sqrt(squares)
+        value, slope = radial.fc.value_and_slope(dist, radial.cutoff)
+        # Where f_c is zero so are the products that this is multiplied with.
+        envelope_slope = slope / (dist * torch.clamp(value, min=torch.finfo(value.dtype).tiny))
+        envelopes = envelopes * value
+        total = sides + squares
+        products = torch.stack([torch.exp(eta * total) * envelopes for eta in minus_eta])
+        angle, steepness = angular(cos)
+        return products, envelope_slope, torch.stack(angle), *steepness
+
+    return factors

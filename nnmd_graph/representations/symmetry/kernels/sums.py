@@ -29,10 +29,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnmd_graph.representations.symmetry.kernels.compiled import (
-    compiled_wide,
-    wide_factors,
-)
 from nnmd_graph.representations.symmetry.kernels.factors import AngularFactors, RadialFactors
 from nnmd_graph.representations.symmetry.kernels.tables import Gradient, Table
 
@@ -82,8 +78,6 @@ class PairSum:
         angular: A functions of the angle.
         places: Which product of the two each function is, b A + a, [K].
         columns: Feature number of each function, [K].
-        compiled: Whether elementwise work goes through compiled loops where autograd records
-            nothing.
     """
 
     pair: tuple[int, int]
@@ -91,25 +85,15 @@ class PairSum:
     angular: AngularFactors
     places: tuple[int, ...]
     columns: tuple[int, ...]
-    compiled: bool = False
 
     @property
     def same_table(self) -> bool:
         """Tell whether both neighbours come from one table, which holds each pair twice."""
         return self.pair[0] == self.pair[1]
 
-    @property
-    def compilable(self) -> bool:
-        """Tell whether elementwise work can be compiled: not where formulas are the user's own."""
-        own = [key.formula for key in self.radial.keys] + [k.formula for k in self.angular.keys]
-        return not any(own)
-
     def __call__(self, tables: Tables) -> tuple[Tensor, Pullback]:
         """Values [C, K] and their pullback."""
         raise NotImplementedError
-
-    def _compiled_now(self) -> bool:
-        return self.compiled and not torch.is_grad_enabled()
 
     def _chosen(self, products: Tensor) -> Tensor:
         """The functions' values out of all products, [C, B, A] -> [C, K]."""
@@ -185,11 +169,7 @@ class WideSum(OverPairs):
     """
 
     def _sums(self, one: Side, other: Side) -> tuple[Tensor, SidePull]:
-        make = compiled_wide if self._compiled_now() else wide_factors
-        parts = make(self.angular, self.same_table)(
-            torch.bmm(one.unit.mT, other.unit)
-        )  # [C, n, n']
-        angle, slope = parts[: len(self.angular.keys)], parts[len(self.angular.keys) :]
+        angle, slope = self._angular_factors(torch.bmm(one.unit.mT, other.unit))  # [C, n, n']
         scale, slope_scale = self.angular.scales(one.dist)
         angle_rho = torch.stack([torch.bmm(other.rho, a.mT) for a in angle], 2)  # [C, B, A, n]
         sums = (angle_rho * one.rho.unsqueeze(2)).sum(-1) * scale
@@ -218,6 +198,18 @@ class WideSum(OverPairs):
             return [by_one, by_other]
 
         return sums, pull
+
+    def _angular_factors(self, cos: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """All A and all dA/dcos of all pairs, [C, n, n']; without j = k for pairs of one table."""
+        angle, slope = self.angular(cos)
+        # Excluded here: subtracting their sum afterwards would lose digits.
+        if self.same_table and torch.is_grad_enabled():
+            apart = 1.0 - torch.eye(cos.shape[1], dtype=cos.dtype, device=cos.device)
+            return [part * apart for part in angle], [part * apart for part in slope]
+        if self.same_table:
+            for part in (*angle, *slope):
+                part.diagonal(dim1=1, dim2=2).zero_()
+        return list(angle), list(slope)
 
 
 def places_below(squares: Tensor, limit: float) -> Tensor:
