@@ -14,6 +14,7 @@ from nnmd_graph.memory import check_memory
 from nnmd_graph.models.baseline import Baseline
 from nnmd_graph.models.evaluators import Autograd, Chunked, Evaluator, OfFeatures
 from nnmd_graph.models.heads import Head, MakeHead, make_heads
+from nnmd_graph.models.in_core import InCore, nets_of
 from nnmd_graph.models.readout import ElementReadout, Readout, as_readout
 from nnmd_graph.models.shared_readout import SharedReadout
 from nnmd_graph.models.term import EnergyTerm
@@ -177,11 +178,26 @@ class EnergyModel(EnergyTerm):
         if "features" in graph:
             return OfFeatures(self.energy_of_features, self.species, carried_features)
         fixed = self.fixed
-        if training and (offered := fixed.with_pullback(graph)) is not None:
-            return OfFeatures(self.energy_of_features, self.species, lambda _: offered)
+        native = fixed.native(graph)
+        if native is not None and not training and self._in_core:
+            nets = nets_of(native, self.scaler, self.head, self.baseline)
+            if nets is not None:
+                return InCore(nets, self.species, self._show)
+        if native is not None and training and not _moving(graph):
+            return OfFeatures(self.energy_of_features, self.species, native.with_pullback)
         if fixed.in_chunks and not training:
             return Chunked(self.energy_of_features, self.species, fixed.chunks)
         return Autograd(self.atomic_energy)
+
+    @property
+    def _in_core(self) -> bool:
+        """Whether the net is only scaling, readout and baseline of what ``fixed`` gives."""
+        plain = type(self).energy_of_features is EnergyModel.energy_of_features
+        return plain and self.fixed is self.features and not self.head.embedding_dim
+
+    def _show(self, x: Tensor, species_id: Tensor) -> None:
+        if self.ranges is not None:
+            self.ranges.show(x, species_id)
 
     def isolated_features(self, dtype: torch.dtype) -> Float[Tensor, "S F"]:
         """Features of one isolated atom of each element, [S, F]."""
@@ -271,6 +287,12 @@ class EnergyModel(EnergyTerm):
             of_fixed = self.fixed.columns_of(old.fixed, origins)
             self.ranges.carry_over(old.ranges, origins, of_fixed)
         self.baseline.carry_over(old.baseline, origins)
+
+
+def _moving(graph: AtomicGraph) -> bool:
+    """Whether derivatives by what the edges follow from are wanted besides."""
+    names = ("pos", "cell", "edge_vec")
+    return any(graph[name].requires_grad for name in names if name in graph)
 
 
 def net_of(term: EnergyTerm) -> EnergyModel | None:

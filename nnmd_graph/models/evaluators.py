@@ -92,12 +92,12 @@ class Autograd(Evaluator):
         """See :class:`Evaluator`."""
         if not wanted.derivatives:
             with torch.set_grad_enabled(wanted.gradients and torch.is_grad_enabled()):
-                return _energies(self.energy(graph), graph)
+                return energies(self.energy(graph), graph)
         with torch.enable_grad():
             if "edge_vec" in graph:
                 return self._by_edges(graph, wanted)
             pos, strain, moved = _differentiable(graph, wanted.stress)
-            out = _energies(self.energy(moved), graph)
+            out = energies(self.energy(moved), graph)
             # Isolated atoms only: the energy is a constant, its gradient zero.
             gradients = torch.autograd.grad(
                 out["energy"].sum() + 0.0 * (pos.sum() + strain.sum()),
@@ -113,7 +113,7 @@ class Autograd(Evaluator):
     def _by_edges(self, graph: AtomicGraph, wanted: Wanted) -> Prediction:
         moved = copy.copy(graph)
         moved.edge_vec = graph.edge_vec.detach().requires_grad_()
-        out = _energies(self.energy(moved), graph)
+        out = energies(self.energy(moved), graph)
         (by_edge,) = torch.autograd.grad(
             out["energy"].sum() + 0.0 * moved.edge_vec.sum(),
             moved.edge_vec,
@@ -146,10 +146,10 @@ class OfFeatures(Evaluator):
         features, pullback = self.features(graph)
         if not wanted.derivatives:
             with torch.set_grad_enabled(wanted.gradients and torch.is_grad_enabled()):
-                return _energies(self.energy(features, species_id, None), graph)
+                return energies(self.energy(features, species_id, None), graph)
         with torch.enable_grad():
             x = features.detach().requires_grad_()
-            out = _energies(self.energy(x, species_id, None), graph)
+            out = energies(self.energy(x, species_id, None), graph)
             (dx,) = torch.autograd.grad(out["energy"].sum(), x, create_graph=wanted.gradients)
             _add_edges(out, graph, pullback(dx), wanted)
         return out if wanted.gradients else detached(out)
@@ -187,7 +187,7 @@ class Chunked(Evaluator):
             atomic_energy[centres] = e.detach()
             if wanted.derivatives:
                 chunk.add_derivatives(graph, dx, total, virial)
-        out = _energies(atomic_energy, graph)
+        out = energies(atomic_energy, graph)
         if wanted.forces:
             out["forces"] = total
         if virial is not None:
@@ -232,7 +232,7 @@ def _differentiable(graph: AtomicGraph, stress: bool) -> tuple[Tensor, Tensor, A
     return pos, strain, strained(moved, symmetric) if stress else moved
 
 
-def _energies(atomic_energy: Float[Tensor, " N"], graph: AtomicGraph) -> Prediction:
+def energies(atomic_energy: Float[Tensor, " N"], graph: AtomicGraph) -> Prediction:
     """Atomic energies, and their sums over structures, float64."""
     if atomic_energy.shape != graph.z.shape:
         raise ValueError(

@@ -18,6 +18,9 @@ from nnmd_graph.representations.representation import carry_plain, described
 Carry = Callable[[int], Moved | None]
 """Carries the feature scaling of an element over, once; None: its features have no place."""
 
+Layer = tuple[Tensor, Tensor, str]
+"""Matrix [out, in], bias [out], name of the activation."""
+
 Own = TypeVar("Own", bound="Readout")
 
 
@@ -55,6 +58,10 @@ class Readout(Part):
             row: Number of the element, or 0 of a scaling in common.
             num_rows: Rows that the scaling has.
         """
+        return None
+
+    def layers(self, s: int) -> list[Layer] | None:
+        """Layers of the net of an element, if it is one of linear maps and known activations."""
         return None
 
     def extended(self: Own, index: Sequence[int], in_channels: tuple[Any, Any]) -> Own:
@@ -208,6 +215,15 @@ class ElementReadout(Readout):
         if not is_trained(*(net.linears[0] for net in nets)):
             return None
         return [FirstLayer(net.linears[0].weight, net.linears[0].bias) for net in nets]
+
+    def layers(self, s: int) -> list[Layer] | None:
+        """Layers of the net of an element; None: a class of one's own does something else."""
+        if type(self).forward is not ElementReadout.forward:
+            return None
+        net = self.net.nets[s]
+        assert isinstance(net, MLP)
+        linears = zip(net.linears, net.activation, strict=True)
+        return [(linear.weight, linear.bias, name) for linear, name in linears]
 
     def extended(self, index: Sequence[int], in_channels: tuple[Any, Any]) -> ElementReadout:
         """Readout with nets of new elements like that of the nearest one."""

@@ -14,7 +14,7 @@ from nnmd_graph.native.building import NotBuilt, built, cache_folder
 SWITCH = "NNMD_GRAPH_NATIVE"
 """Environment variable; 0 leaves the native core out."""
 
-INTERFACE = 1
+INTERFACE = 2
 """Version of the C interface that this package speaks."""
 
 LOST = "symmetry functions run on tensor operations, some times slower"
@@ -56,7 +56,8 @@ class Library:
             version = None
         if version != INTERFACE:
             raise OSError(f"{path} has the interface {version}, not {INTERFACE}")
-        self.functions.nnmd_plan.restype = ctypes.c_void_p
+        for made in ("nnmd_plan", "nnmd_nets_f64", "nnmd_nets_f32"):
+            getattr(self.functions, made).restype = ctypes.c_void_p
         self.vector_bytes = int(self.functions.nnmd_vector_bytes())
 
 

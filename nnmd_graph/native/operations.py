@@ -20,12 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnmd_graph.native.calls import TYPES, address_of, check, made
 from nnmd_graph.native.library import Library, core
 
 Reference = Callable[[Tensor, Tensor, Tensor, int, int], Tensor]
 """(vec, edge_index, element, first, count) -> x by tensor operations, differentiable at will."""
-
-TYPES = {torch.float64: "f64", torch.float32: "f32"}
 
 _NUMBERS = itertools.count()
 _PLANS: weakref.WeakValueDictionary[int, Plan] = weakref.WeakValueDictionary()
@@ -58,15 +57,8 @@ class Plan:
     ) -> None:
         self.library, self.num_features, self.reference = library, num_features, reference
         self.number = next(_NUMBERS)
-        whole = (ctypes.c_int64 * len(ints))(*ints)
-        real = (ctypes.c_double * len(numbers))(*numbers)
         functions = library.functions
-        address = functions.nnmd_plan(
-            whole, ctypes.c_int64(len(ints)), real, ctypes.c_int64(len(numbers))
-        )
-        if not address:
-            raise ValueError("`ints`: expected a plan that the native core reads, got another one")
-        self.address = ctypes.c_void_p(address)
+        self.address = made(functions.nnmd_plan, ints, numbers)
         weakref.finalize(self, functions.nnmd_plan_free, self.address)
         _PLANS[self.number] = self
 
@@ -82,26 +74,15 @@ class Plan:
     ) -> None:
         """Call a function of the core; contiguous arrays of the type of ``vec``."""
         neighbor, centre = edge_index.unbind(0)
-        tensors = [vec.contiguous(), neighbor.contiguous(), centre.contiguous()]
+        atoms = (len(vec), len(element), first, count)
         status = getattr(self.library.functions, f"nnmd_{name}_{TYPES[vec.dtype]}")(
             self.address,
-            *(ctypes.c_void_p(part.data_ptr()) for part in tensors),
-            ctypes.c_void_p(element.data_ptr()),
-            *map(ctypes.c_int64, (len(vec), len(element), first, count)),
-            *(ctypes.c_void_p(part.data_ptr()) for part in arrays),
+            *map(address_of, (vec.contiguous(), neighbor.contiguous(), centre.contiguous())),
+            address_of(element),
+            *map(ctypes.c_int64, atoms),
+            *map(address_of, arrays),
         )
-        if status == 1:
-            raise ValueError(
-                "`pos`: expected finite positions, got edges whose vectors are not numbers; "
-                "check the structure, and the step before it"
-            )
-        if status == 3:
-            raise IndexError(
-                f"`edge_index`: expected atoms among {len(element)}, and centres from {first} to "
-                f"{first + count - 1}, got others; make the graph with AtomicGraph.from_atoms"
-            )
-        if status:
-            raise MemoryError("the native core found no memory for the neighbours of an atom")
+        check(status, len(element), first, count)
 
 
 def usable(vec: Tensor) -> Library | None:

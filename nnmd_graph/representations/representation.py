@@ -15,9 +15,10 @@ from nnmd_graph.nn.first_layer import Columns, FirstLayer
 from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.part import Part, copy_rows
 from nnmd_graph.nn.species import species_tuple
-from nnmd_graph.representations.chunks import AtomChunk, PullbackOfEdges
+from nnmd_graph.representations.chunks import AtomChunk
 from nnmd_graph.representations.scaler import Scaler
 from nnmd_graph.representations.symmetry.functions import SymmetryFunction
+from nnmd_graph.representations.symmetry.native import NativeFunctions
 
 Own = TypeVar("Own", bound="Representation")
 
@@ -94,12 +95,8 @@ class Representation(Part):
         """Features of a few atoms at a time, with the way back to their edges; if ``in_chunks``."""
         raise NotImplementedError(f"{type(self).__name__} computes all atoms at once")
 
-    def with_pullback(self, graph: AtomicGraph) -> tuple[Tensor, PullbackOfEdges] | None:
-        """Features of all atoms, and what takes dE/dx to dE/d edge_vec.
-
-        The pullback is differentiable by dE/dx, so that a net is trained on forces; neither it nor
-        the features are by positions. None: this is not on offer for the graph.
-        """
+    def native(self, graph: AtomicGraph) -> NativeFunctions | None:
+        """The features in the native core, if it has them and can work on the graph."""
         return None
 
     @property

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 from nnmd_graph.graph import AtomicGraph
 from nnmd_graph.models import BPNN, EnergyModel, ExtrapolationReport, Potential
 from nnmd_graph.models.extrapolation import Extrapolation, counted, reported
+from nnmd_graph.models.in_core import InCore
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations import ACSF, G1, G2, G4
 from nnmd_graph.representations.precomputed import precompute
@@ -212,17 +213,18 @@ def test_counted_while_the_potential_computes(
 
 
 def count_calls(representation: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ways into the representation, one entry for each time that it computes features."""
+    """The ways to features, one entry for each time that they are computed."""
     calls: list[str] = []
-    for name in ("forward", "jacobian", "chunks"):
-        if hasattr(representation, name):
-            original = getattr(representation, name)
+    ways = [(representation, name) for name in ("forward", "jacobian", "chunks")]
+    for owner, name in [*ways, (InCore, "__call__")]:
+        if hasattr(owner, name):
+            original = getattr(owner, name)
 
             def counting(*given: object, name: str = name, original: object = original) -> object:
                 calls.append(name)
                 return original(*given)
 
-            monkeypatch.setattr(representation, name, counting)
+            monkeypatch.setattr(owner, name, counting)
     return calls
 
 

@@ -37,7 +37,7 @@ def graph() -> AtomicGraph:
 @pytest.fixture
 def arguments(acsf, graph):
     """Edge vectors that want gradients, and what the operations take behind them."""
-    functions = acsf._native(graph)
+    functions = acsf.native(graph)
     element = species_ids(graph.z, acsf.species)
     vec = edge_vectors(graph).detach().requires_grad_()
     return vec, graph.edge_index, element, 0, graph.num_nodes, functions.plan.number
@@ -107,7 +107,7 @@ def test_edges_of_atoms_that_are_not_there(acsf, graph, index) -> None:
 
 def test_a_plan_that_is_none() -> None:
     for ints, numbers in ([], []), ([2, 1], [1.0, 8.0]), ([1, 1, 1, 0, 0, 0, 0, 0, 7], [1.0]):
-        with pytest.raises(ValueError, match="`ints`: expected a plan that the native core reads"):
+        with pytest.raises(ValueError, match="`ints`: expected lists that the native core reads"):
             operations.Plan(core(), ints, numbers, 1, lambda *_: torch.zeros(1))
 
 

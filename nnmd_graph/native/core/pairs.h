@@ -17,6 +17,7 @@
 
 namespace nnmd {
 
+// What is gathered, and the factors of the pairs' own distances
 template <class T>
 struct Strip {
   struct Tile { int j, k; unsigned mask; };
@@ -24,19 +25,33 @@ struct Strip {
   int count = 0, num_tiles = 0;
   Tile tiles[STRIP];
   T *cos, *square;            // cos theta, r_jk^2
-  T *d_cos, *d_square;        // their change along a given change of the vectors; d_square halved
-  T *by_cos, *by_square;      // dE/d cos; twice dE/d r_jk^2
-  T *value, *slope;           // sums over a: of w A, of w dA/dcos
-  T *sides, *d_sides;         // [B, STRIP]: rho_b(r_ij) rho_b(r_ik) and its change
-  T *by_sides;                // [B, STRIP]: dE/d sides
+  T* sides;                   // [B, STRIP]: rho_b(r_ij) rho_b(r_ik)
   T *rho, *rho_slope;         // [B, STRIP]: of r_jk
-  T *angular;                 // [num_arrays, STRIP]
+
+  void make_room(int num_b) {
+    T* p = memory_.room_for(size_t(STRIP) * (2 + 3 * num_b));
+    for (T** a : {&cos, &square}) *a = p, p += STRIP;
+    for (T** a : {&sides, &rho, &rho_slope}) *a = p, p += STRIP * num_b;
+  }
+
+ private:
+  Array<T> memory_;
+};
+
+// What is needed while one strip is worked on
+template <class T>
+struct Scratch {
+  T *d_cos, *d_square;        // change along a given change of the vectors; d_square halved
+  T *by_cos, *by_square;      // dE/d cos; twice dE/d r_jk^2
+  T *value, *slope;           // sums over a: of w A, of w dA/dcos; products
+  T* d_sides;                 // [B, STRIP]: change of the sides
+  T* by_sides;                // [B, STRIP]: dE/d sides
+  T* angular;                 // [num_arrays, STRIP]
 
   void make_room(int num_b, int num_arrays) {
-    T* p = memory_.room_for(size_t(STRIP) * (8 + 5 * num_b + num_arrays));
-    for (T** a : {&cos, &square, &d_cos, &d_square, &by_cos, &by_square, &value, &slope})
-      *a = p, p += STRIP;
-    for (T** a : {&sides, &d_sides, &by_sides, &rho, &rho_slope}) *a = p, p += STRIP * num_b;
+    T* p = memory_.room_for(size_t(STRIP) * (6 + 2 * num_b + num_arrays));
+    for (T** a : {&d_cos, &d_square, &by_cos, &by_square, &value, &slope}) *a = p, p += STRIP;
+    for (T** a : {&d_sides, &by_sides}) *a = p, p += STRIP * num_b;
     angular = p;
   }
 
@@ -44,29 +59,34 @@ struct Strip {
   Array<T> memory_;
 };
 
-// Gather the pairs of a sum strip by strip; `work(strip)` is called for each full one and the last.
-// With CHANGE also the changes along the vectors u of the rows.
-template <class T, bool CHANGE, class Work>
-void for_strips(const PairSum& sum, const RadialSet& set, const Rows<T>& rows,
-                const Side<T>& one, const Side<T>& other, Strip<T>& strip, Work work) {
+// Gather the pairs of a sum strip by strip, into those that `next()` gives; `work(strip)` is called for
+// each full one and the last. With CHANGE also the changes along the vectors u of the rows.
+template <class T, bool CHANGE, class Next, class Work>
+void for_strips(const PairSum& sum, const RadialSet& set, const Rows<T>& rows, const Side<T>& one,
+                const Side<T>& other, Scratch<T>& scratch, Next next, Work work) {
   if (one.begin == one.end || other.begin == other.end) return;  // of many elements most are absent
   const int num_b = set.size();
   const bool same = sum.first == sum.second, narrow = sum.narrow;
   const T rc2 = T(set.cutoff) * T(set.cutoff);
   const size_t stride = one.rho.stride;
-  strip.make_room(num_b, sum.angular.num_arrays);
-  strip.count = strip.num_tiles = 0;
+  scratch.make_room(num_b, sum.angular.num_arrays);
+  Strip<T>* strip = nullptr;
+  const auto begin = [&] {
+    strip = &next();
+    strip->make_room(num_b);
+    strip->count = strip->num_tiles = 0;
+  };
   const auto finish = [&] {
     const Vec<T> zero{};
-    const int c = strip.count;
-    for (T* a : {strip.cos, strip.d_cos, strip.d_square}) store<T>(a + c, zero);
-    store<T>(strip.square + c, all<T>(1));
+    const int c = strip->count;
+    for (T* a : {strip->cos, scratch.d_cos, scratch.d_square}) store<T>(a + c, zero);
+    store<T>(strip->square + c, all<T>(1));
     for (int b = 0; b < num_b; ++b) {
-      store<T>(strip.sides + b * STRIP + c, zero);
-      store<T>(strip.d_sides + b * STRIP + c, zero);
+      store<T>(strip->sides + b * STRIP + c, zero);
+      store<T>(scratch.d_sides + b * STRIP + c, zero);
     }
-    work(strip);
-    strip.count = strip.num_tiles = 0;
+    work(*strip);
+    strip = nullptr;
   };
   for (int j = one.begin; j < one.end; ++j) {
     if (!(rows.r2[j] < rc2)) continue;
@@ -79,13 +99,14 @@ void for_strips(const PairSum& sum, const RadialSet& set, const Rows<T>& rows,
       unsigned m = mask_of<T>(narrow ? (square < rc2) & (rk2 < rc2) : rk2 < rc2);
       if (same && k <= j) m &= ~0u << (j + 1 - k);
       if (!m) continue;
-      const int c = strip.count;
+      if (!strip) begin();
+      const int c = strip->count;
       const Vec<T> per_both = per_rj * load<T>(rows.per_r + k), cos = dot * per_both;
-      store<T>(strip.cos + c, compress(m, cos));
-      if (narrow) store<T>(strip.square + c, compress(m, square));
+      store<T>(strip->cos + c, compress(m, cos));
+      if (narrow) store<T>(strip->square + c, compress(m, square));
       for (int b = 0; b < num_b; ++b) {
         const Vec<T> side = one.rho.value[b * stride + j] * load<T>(other.rho.value + b * stride + k);
-        store<T>(strip.sides + b * STRIP + c, compress(m, side));
+        store<T>(strip->sides + b * STRIP + c, compress(m, side));
       }
       if constexpr (CHANGE) {
         const Vec<T> uxk = load<T>(rows.ux + k), uyk = load<T>(rows.uy + k),
@@ -96,22 +117,22 @@ void for_strips(const PairSum& sum, const RadialSet& set, const Rows<T>& rows,
         const Vec<T> per_rk = load<T>(rows.per_r + k);
         const Vec<T> d_cos =
             d_dot * per_both - cos * (urj * per_rj * per_rj + urk * per_rk * per_rk);
-        store<T>(strip.d_cos + c, compress(m, d_cos));
-        if (narrow) store<T>(strip.d_square + c, compress(m, urj + urk - d_dot));
+        store<T>(scratch.d_cos + c, compress(m, d_cos));
+        if (narrow) store<T>(scratch.d_square + c, compress(m, urj + urk - d_dot));
         for (int b = 0; b < num_b; ++b) {
           const size_t at = b * stride;
           const Vec<T> d_side =
               one.rho.slope[at + j] * urj * load<T>(other.rho.value + at + k) +
               one.rho.value[at + j] * urk * load<T>(other.rho.slope + at + k);
-          store<T>(strip.d_sides + b * STRIP + c, compress(m, d_side));
+          store<T>(scratch.d_sides + b * STRIP + c, compress(m, d_side));
         }
       }
-      strip.tiles[strip.num_tiles++] = {j, k, m};
-      strip.count += __builtin_popcount(m);
-      if (strip.count > STRIP - 2 * lanes<T>) finish();
+      strip->tiles[strip->num_tiles++] = {j, k, m};
+      strip->count += __builtin_popcount(m);
+      if (strip->count > STRIP - 2 * lanes<T>) finish();
     }
   }
-  if (strip.count) finish();
+  if (strip) finish();
 }
 
 // Spread by_cos, by_square and by_sides of a strip back onto the rows' gradient.
@@ -121,7 +142,7 @@ void for_strips(const PairSum& sum, const RadialSet& set, const Rows<T>& rows,
 //     d rho_b(r_ij) / d r_j = slope_b r_j
 template <class T>
 void spread(const PairSum& sum, int num_b, Rows<T>& rows, const Side<T>& one, const Side<T>& other,
-            const Strip<T>& strip) {
+            const Strip<T>& strip, const Scratch<T>& by) {
   const size_t stride = one.rho.stride;
   int from = 0;
   for (int t = 0; t < strip.num_tiles;) {
@@ -134,18 +155,18 @@ void spread(const PairSum& sum, int num_b, Rows<T>& rows, const Side<T>& one, co
       const unsigned m = strip.tiles[t].mask;
       const Vec<T> xk = load<T>(rows.x + k), yk = load<T>(rows.y + k), zk = load<T>(rows.z + k);
       const Vec<T> per_rk = load<T>(rows.per_r + k);
-      Vec<T> across = expand(m, strip.by_cos + from) * per_rj * per_rk;
+      Vec<T> across = expand(m, by.by_cos + from) * per_rj * per_rk;
       const Vec<T> turned = across * (xj * xk + yj * yk + zj * zk);
       along_j -= turned * per_rj * per_rj;
       Vec<T> along_k = -turned * per_rk * per_rk;
       if (sum.narrow) {
-        const Vec<T> apart = expand(m, strip.by_square + from);
+        const Vec<T> apart = expand(m, by.by_square + from);
         across -= apart;
         along_j += apart;
         along_k += apart;
       }
       for (int b = 0; b < num_b; ++b) {
-        const Vec<T> by_side = expand(m, strip.by_sides + b * STRIP + from);
+        const Vec<T> by_side = expand(m, by.by_sides + b * STRIP + from);
         const size_t at = b * stride;
         along_j += by_side * load<T>(other.rho.value + at + k) * one.rho.slope[at + j];
         along_k += by_side * load<T>(other.rho.slope + at + k) * one.rho.value[at + j];

@@ -29,6 +29,11 @@ class Reader {  // of the two arrays; complains where they end too early
     if (numbers_ == numbers_end_) throw std::invalid_argument("plan: a number is missing");
     return *numbers_++;
   }
+  const double* numbers(int64_t n) {
+    if (numbers_end_ - numbers_ < n) throw std::invalid_argument("plan: numbers are missing");
+    numbers_ += n;
+    return numbers_ - n;
+  }
   void finish() const {
     if (ints_ != ints_end_ || numbers_ != numbers_end_)
       throw std::invalid_argument("plan: too long");

@@ -10,12 +10,15 @@
 
 namespace nnmd {
 
-// What the rows are made from: edges of all centres, and the elements of all atoms
+// What the rows of one centre are made from
 template <class T>
-struct Edges {
-  const T* vec;             // [E, 3], from the centre to the neighbour
-  const int64_t* neighbor;  // [E]
-  const int64_t* element;   // [N], local numbers
+struct Neighbors {
+  int count;
+  const int64_t* edge;      // [count], numbers of edges
+  const T* vec;             // [count, 3], from the centre to the neighbour
+  const int64_t* neighbor;  // [E], of all edges
+  const int64_t* element;   // [N], of all atoms, local numbers
+  int element_of(int n) const { return int(element[neighbor[edge[n]]]); }
 };
 
 template <class T>
@@ -30,15 +33,15 @@ struct Rows {
   T *ux, *uy, *uz, *u_dot_r;        // a change of vec, and its product with vec
 
   // Place the neighbours closer than `farthest`; false if a vector is not a number.
-  bool fill(const Plan& plan, double farthest, const Edges<T>& in, const int64_t* edges, int count) {
+  bool fill(const Plan& plan, double farthest, const Neighbors<T>& in) {
     const T far2 = T(farthest * farthest);
     begin.assign(plan.num_elements, 0);
     end.assign(plan.num_elements, 0);
     bool numbers = true;
-    for (int n = 0; n < count; ++n) {
-      const T square = length2(in.vec + 3 * edges[n]);
+    for (int n = 0; n < in.count; ++n) {
+      const T square = length2(in.vec + 3 * n);
       numbers &= square == square;
-      if (square < far2) ++end[in.element[in.neighbor[edges[n]]]];
+      if (square < far2) ++end[in.element_of(n)];
     }
     size = 0;
     for (int s = 0; s < plan.num_elements; ++s) {
@@ -48,12 +51,12 @@ struct Rows {
     }
     make_room();
     for (int n = 0; n < size; ++n) r2[n] = T(FAR), x[n] = y[n] = z[n] = 0, edge[n] = -1;
-    for (int n = 0; n < count; ++n) {
-      const T* v = in.vec + 3 * edges[n];
+    for (int n = 0; n < in.count; ++n) {
+      const T* v = in.vec + 3 * n;
       const T square = length2(v);
       if (!(square < far2)) continue;
-      const int at = end[in.element[in.neighbor[edges[n]]]]++;
-      x[at] = v[0], y[at] = v[1], z[at] = v[2], r2[at] = square, edge[at] = edges[n];
+      const int at = end[in.element_of(n)]++;
+      x[at] = v[0], y[at] = v[1], z[at] = v[2], r2[at] = square, edge[at] = in.edge[n];
     }
     for (int n = 0; n < size; n += lanes<T>) {
       const Vec<T> dist = root<T>(load<T>(r2 + n));
@@ -67,13 +70,14 @@ struct Rows {
     for (T* g : {gx, gy, gz, along}) std::fill(g, g + size, T(0));
   }
 
-  void add_gradient_to(T* by_edge) const {  // [E, 3]
+  // Call f(edge, vec, dE/dvec) for each neighbour.
+  template <class F>
+  void for_gradient(F f) const {
     for (int n = 0; n < size; ++n) {
       if (edge[n] < 0) continue;
-      T* g = by_edge + 3 * edge[n];
-      g[0] += gx[n] + along[n] * x[n];
-      g[1] += gy[n] + along[n] * y[n];
-      g[2] += gz[n] + along[n] * z[n];
+      const T vec[3] = {x[n], y[n], z[n]};
+      const T g[3] = {gx[n] + along[n] * x[n], gy[n] + along[n] * y[n], gz[n] + along[n] * z[n]};
+      f(edge[n], vec, g);
     }
   }
 

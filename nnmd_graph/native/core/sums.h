@@ -1,4 +1,4 @@
-// The three operations at one centre: values x, the pullback of dE/dx, the change of x along u.
+// The operations at one centre: values x, the pullback of dE/dx, the change of x along u.
 //
 // With q the sides rho_b(r_ij) rho_b(r_ik), p = rho_b(r_jk) (one in wide sums):
 //
@@ -8,6 +8,9 @@
 //     change    dG_ba = sum (dq p + q dp) A_a + q p dcos dA_a/dcos
 #pragma once
 
+#include <deque>
+
+#include "nets.h"
 #include "pairs.h"
 
 namespace nnmd {
@@ -16,13 +19,18 @@ template <class T>
 struct Workspace {
   Rows<T> rows;
   Tables<T> tables;
-  Strip<T> strip;
+  Scratch<T> scratch;
+  std::deque<Strip<T>> strips{1};  // more than one where they are kept
+  int num_kept = 0;
+  std::vector<int> sum_of;         // of each strip that is kept, the number of its sum
+  NetScratch<T> net;
 };
 
+constexpr int MAX_KEPT = 256;    // strips of a centre; of more the pairs are gathered once more
 constexpr int MAX_TOGETHER = 8;  // functions whose sums stay in registers
 
-// Call f(std::integral_constant) for n in 1 .. MAX_TOGETHER.
-template <int N = MAX_TOGETHER, class F>
+// Call f(std::integral_constant) for n in 1 .. N.
+template <int N, class F>
 INLINE void for_number(int n, F f) {
   if constexpr (N > 1) {
     if (n < N) return for_number<N - 1>(n, f);
@@ -52,16 +60,17 @@ INLINE void products(const T* x, const T* const* y, int n, T* sums) {
 
 // Add sum_i x_i A_ki, times the factors of value or slope, to the columns of the functions of one b.
 template <class T>
-void add_products(const std::vector<PairSum::Function>& functions,
-                  const std::vector<int>& arrays, const std::vector<double>& factors,
-                  const Strip<T>& s, const T* x, int n, double* out) {
+void add_products(const std::vector<PairSum::Function>& functions, const std::vector<int>& arrays,
+                  const std::vector<double>& factors, const T* angular, const T* x, int n,
+                  double* out) {
   for (size_t first = 0; first < functions.size(); first += MAX_TOGETHER) {
     const int count = int(std::min<size_t>(MAX_TOGETHER, functions.size() - first));
     const T* y[MAX_TOGETHER];
     T sums[MAX_TOGETHER];
     for (int k = 0; k < count; ++k)
-      y[k] = s.angular + size_t(arrays[functions[first + k].a]) * STRIP;
-    for_number(count, [&](auto N) { products<T, decltype(N)::value>(x, y, n, sums); });
+      y[k] = angular + size_t(arrays[functions[first + k].a]) * STRIP;
+    for_number<MAX_TOGETHER>(count,
+                             [&](auto N) { products<T, decltype(N)::value>(x, y, n, sums); });
     for (int k = 0; k < count; ++k) {
       const auto& f = functions[first + k];
       out[f.column] += factors[f.a] * double(sums[k]);
@@ -86,14 +95,15 @@ INLINE void combine(const T* const* values, const T* const* slopes, const T* v, 
   }
 }
 
-// sum_a w_ba A_a and sum_a w_ba dA_a/dcos of one b, into `value` and `slope` of the strip
+// sum_a w_ba A_a and sum_a w_ba dA_a/dcos of one b, into `value` and `slope`
 template <class T>
 void weighted_angles(const AngularSet& set, const std::vector<PairSum::Function>& functions,
-                     const T* w, Strip<T>& s, int n) {
-  for (size_t first = 0; first < functions.size(); first += MAX_TOGETHER / 2) {
-    const int count = int(std::min<size_t>(MAX_TOGETHER / 2, functions.size() - first));
-    const T *values[MAX_TOGETHER / 2], *slopes[MAX_TOGETHER / 2];
-    T by_value[MAX_TOGETHER / 2], by_slope[MAX_TOGETHER / 2];
+                     const T* w, Scratch<T>& s, int n) {
+  constexpr int MOST = MAX_TOGETHER / 2;
+  for (size_t first = 0; first < functions.size(); first += MOST) {
+    const int count = int(std::min<size_t>(MOST, functions.size() - first));
+    const T *values[MOST], *slopes[MOST];
+    T by_value[MOST], by_slope[MOST];
     for (int k = 0; k < count; ++k) {
       const auto& f = functions[first + k];
       values[k] = s.angular + size_t(set.value[f.a]) * STRIP;
@@ -101,19 +111,18 @@ void weighted_angles(const AngularSet& set, const std::vector<PairSum::Function>
       by_value[k] = T(set.value_factor[f.a]) * w[f.column];
       by_slope[k] = T(set.slope_factor[f.a]) * w[f.column];
     }
-    for_number<MAX_TOGETHER / 2>(count, [&](auto N) {
+    for_number<MOST>(count, [&](auto N) {
       combine<T, decltype(N)::value>(values, slopes, by_value, by_slope, n, first == 0, s.value,
                                      s.slope);
     });
   }
 }
 
-// x [F], which is zero before; summed in float64
+// -- values -----------------------------------------------------------------------------------------
 template <class T>
-void values_at(const FunctionSet& set, Workspace<T>& work, double* x) {
-  const Rows<T>& rows = work.rows;
+void radial_values(const FunctionSet& set, const Tables<T>& tables, double* x) {
   for (const RadialSum& sum : set.radial) {
-    const Side<T>& side = work.tables[sum.table];
+    const Side<T>& side = tables[sum.table];
     for (size_t b = 0; b < sum.columns.size(); ++b) {
       const T* rho = side.rho.value + b * side.rho.stride;
       double total = 0;
@@ -121,74 +130,117 @@ void values_at(const FunctionSet& set, Workspace<T>& work, double* x) {
       x[sum.columns[b]] += total;
     }
   }
-  for (const PairSum& sum : set.pairs) {
+}
+
+// Add to x [F], which is zero before; summed in float64. With KEEP strips are kept for `pullback_kept`.
+template <class T, bool KEEP>
+void values_at(const FunctionSet& set, Workspace<T>& work, double* x) {
+  radial_values<T>(set, work.tables, x);
+  work.num_kept = 0;
+  work.sum_of.clear();
+  for (size_t number = 0; number < set.pairs.size(); ++number) {
+    const PairSum& sum = set.pairs[number];
     const RadialSet& radial = set.sets[set.tables[sum.first].set];
-    const AngularSet& angular = sum.angular;
+    Scratch<T>& scratch = work.scratch;
+    const auto next = [&]() -> Strip<T>& {
+      if (!KEEP) return work.strips[0];
+      work.sum_of.push_back(int(number));
+      const size_t at = size_t(std::min(work.num_kept++, MAX_KEPT));
+      if (at == work.strips.size()) work.strips.emplace_back();
+      return work.strips[at];
+    };
     for_strips<T, false>(
-        sum, radial, rows, work.tables[sum.first], work.tables[sum.second], work.strip,
+        sum, radial, work.rows, work.tables[sum.first], work.tables[sum.second], scratch, next,
         [&](Strip<T>& s) {
           const int n = whole<T>(s.count);
-          if (sum.narrow) pair_distances<T, false>(radial, s, n);
-          angular_factors<T>(angular, s.cos, n, s.angular);
+          if (sum.narrow) pair_distances<T, KEEP>(radial, s, n);
+          angular_factors<T>(sum.angular, s.cos, n, scratch.angular);
           for (int b = 0; b < radial.size(); ++b) {
-            T *sides = s.sides + b * STRIP, *rho = s.rho + b * STRIP;
-            if (sum.narrow)
+            const T *q = s.sides + b * STRIP, *p = s.rho + b * STRIP;
+            if (sum.narrow) {
               for (int i = 0; i < n; i += lanes<T>)
-                store<T>(sides + i, load<T>(sides + i) * load<T>(rho + i));
-            add_products<T>(sum.functions[b], angular.value, angular.value_factor, s,
-                            sides, n, x);
+                store<T>(scratch.value + i, load<T>(q + i) * load<T>(p + i));
+              q = scratch.value;
+            }
+            add_products<T>(sum.functions[b], sum.angular.value, sum.angular.value_factor,
+                            scratch.angular, q, n, x);
           }
         });
   }
 }
 
-// Add dE/dvec of w = dE/dx [F] to the rows' gradient, which is zero before.
+// -- pullback ----------------------------------------------------------------------------------------
 template <class T>
-void pullback_at(const FunctionSet& set, const T* w, Workspace<T>& work) {
-  Rows<T>& rows = work.rows;
+void radial_pullback(const FunctionSet& set, const T* w, Workspace<T>& work) {
   for (const RadialSum& sum : set.radial) {
     const Side<T>& side = work.tables[sum.table];
     for (size_t b = 0; b < sum.columns.size(); ++b) {
       const T* slope = side.rho.slope + b * side.rho.stride;
       const T by_value = w[sum.columns[b]];
       for (int i = side.begin; i < side.end; i += lanes<T>)
-        add_to<T>(rows.along + i, by_value * load<T>(slope + i));
+        add_to<T>(work.rows.along + i, by_value * load<T>(slope + i));
     }
-  }
-  for (const PairSum& sum : set.pairs) {
-    const RadialSet& radial = set.sets[set.tables[sum.first].set];
-    const Side<T>&one = work.tables[sum.first], &other = work.tables[sum.second];
-    for_strips<T, false>(sum, radial, rows, one, other, work.strip, [&](Strip<T>& s) {
-      const int n = whole<T>(s.count);
-      if (sum.narrow) pair_distances<T, true>(radial, s, n);
-      angular_factors<T>(sum.angular, s.cos, n, s.angular);
-      for (int i = 0; i < n; i += lanes<T>) {
-        store<T>(s.by_cos + i, Vec<T>{});
-        store<T>(s.by_square + i, Vec<T>{});
-      }
-      for (int b = 0; b < radial.size(); ++b) {
-        weighted_angles<T>(sum.angular, sum.functions[b], w, s, n);
-        const T *sides = s.sides + b * STRIP, *rho = s.rho + b * STRIP,
-                *rho_slope = s.rho_slope + b * STRIP;
-        T* by_sides = s.by_sides + b * STRIP;
-        for (int i = 0; i < n; i += lanes<T>) {
-          const Vec<T> q = load<T>(sides + i), value = load<T>(s.value + i);
-          Vec<T> by_cos = q * load<T>(s.slope + i), by_side = value;
-          if (sum.narrow) {
-            const Vec<T> p = load<T>(rho + i);
-            by_cos *= p;
-            by_side *= p;
-            add_to<T>(s.by_square + i, q * value * load<T>(rho_slope + i));
-          }
-          add_to<T>(s.by_cos + i, by_cos);
-          store<T>(by_sides + i, by_side);
-        }
-      }
-      spread<T>(sum, radial.size(), rows, one, other, s);
-    });
   }
 }
 
+// Of one strip, whose factors are there
+template <class T>
+void strip_pullback(const PairSum& sum, const T* w, Workspace<T>& work, const Strip<T>& s) {
+  const int n = whole<T>(s.count), num_b = int(sum.functions.size());
+  Scratch<T>& to = work.scratch;
+  angular_factors<T>(sum.angular, s.cos, n, to.angular);
+  for (int i = 0; i < n; i += lanes<T>) {
+    store<T>(to.by_cos + i, Vec<T>{});
+    store<T>(to.by_square + i, Vec<T>{});
+  }
+  for (int b = 0; b < num_b; ++b) {
+    weighted_angles<T>(sum.angular, sum.functions[b], w, to, n);
+    const size_t at = size_t(b) * STRIP;
+    for (int i = 0; i < n; i += lanes<T>) {
+      const Vec<T> q = load<T>(s.sides + at + i), value = load<T>(to.value + i);
+      Vec<T> by_cos = q * load<T>(to.slope + i), by_side = value;
+      if (sum.narrow) {
+        const Vec<T> p = load<T>(s.rho + at + i);
+        by_cos *= p;
+        by_side *= p;
+        add_to<T>(to.by_square + i, q * value * load<T>(s.rho_slope + at + i));
+      }
+      add_to<T>(to.by_cos + i, by_cos);
+      store<T>(to.by_sides + at + i, by_side);
+    }
+  }
+  spread<T>(sum, num_b, work.rows, work.tables[sum.first], work.tables[sum.second], s, to);
+}
+
+// Add dE/dvec of w = dE/dx [F] to the rows' gradient, which is zero before.
+template <class T>
+void pullback_at(const FunctionSet& set, const T* w, Workspace<T>& work) {
+  radial_pullback<T>(set, w, work);
+  for (const PairSum& sum : set.pairs) {
+    const RadialSet& radial = set.sets[set.tables[sum.first].set];
+    for_strips<T, false>(
+        sum, radial, work.rows, work.tables[sum.first], work.tables[sum.second], work.scratch,
+        [&]() -> Strip<T>& { return work.strips[0]; },
+        [&](Strip<T>& s) {
+          if (sum.narrow) pair_distances<T, true>(radial, s, whole<T>(s.count));
+          strip_pullback<T>(sum, w, work, s);
+        });
+  }
+}
+
+// The same from the strips that `values_at` has kept
+template <class T>
+void pullback_kept(const FunctionSet& set, const T* w, Workspace<T>& work) {
+  if (work.num_kept > MAX_KEPT) return pullback_at<T>(set, w, work);
+  radial_pullback<T>(set, w, work);
+  for (int n = 0; n < work.num_kept; ++n) {
+    const PairSum& sum = set.pairs[work.sum_of[n]];
+    work.scratch.make_room(int(sum.functions.size()), sum.angular.num_arrays);
+    strip_pullback<T>(sum, w, work, work.strips[n]);
+  }
+}
+
+// -- change ------------------------------------------------------------------------------------------
 // dx [F] along the rows' change u; zero before, summed in float64
 template <class T>
 void change_at(const FunctionSet& set, Workspace<T>& work, double* dx) {
@@ -206,28 +258,30 @@ void change_at(const FunctionSet& set, Workspace<T>& work, double* dx) {
   for (const PairSum& sum : set.pairs) {
     const RadialSet& radial = set.sets[set.tables[sum.first].set];
     const AngularSet& angular = sum.angular;
+    Scratch<T>& to = work.scratch;
     for_strips<T, true>(
-        sum, radial, rows, work.tables[sum.first], work.tables[sum.second], work.strip,
+        sum, radial, rows, work.tables[sum.first], work.tables[sum.second], to,
+        [&]() -> Strip<T>& { return work.strips[0]; },
         [&](Strip<T>& s) {
           const int n = whole<T>(s.count);
           if (sum.narrow) pair_distances<T, true>(radial, s, n);
-          angular_factors<T>(angular, s.cos, n, s.angular);
+          angular_factors<T>(angular, s.cos, n, to.angular);
           for (int b = 0; b < radial.size(); ++b) {
-            T *q = s.sides + b * STRIP, *dq = s.d_sides + b * STRIP;
-            const T *p = s.rho + b * STRIP, *slope = s.rho_slope + b * STRIP;
+            const size_t at = size_t(b) * STRIP;
             for (int i = 0; i < n; i += lanes<T>) {
-              Vec<T> product = load<T>(q + i), change = load<T>(dq + i);
+              Vec<T> product = load<T>(s.sides + at + i), change = load<T>(to.d_sides + at + i);
               if (sum.narrow) {
-                change = change * load<T>(p + i) +
-                         product * load<T>(slope + i) * load<T>(s.d_square + i);
-                product *= load<T>(p + i);
+                const Vec<T> p = load<T>(s.rho + at + i), slope = load<T>(s.rho_slope + at + i);
+                change = change * p + product * slope * load<T>(to.d_square + i);
+                product *= p;
               }
-              store<T>(dq + i, change);
-              store<T>(q + i, product * load<T>(s.d_cos + i));
+              store<T>(to.value + i, change);
+              store<T>(to.slope + i, product * load<T>(to.d_cos + i));
             }
-            add_products<T>(sum.functions[b], angular.value, angular.value_factor, s, dq,
+            const auto& functions = sum.functions[b];
+            add_products<T>(functions, angular.value, angular.value_factor, to.angular, to.value,
                             n, dx);
-            add_products<T>(sum.functions[b], angular.slope, angular.slope_factor, s, q,
+            add_products<T>(functions, angular.slope, angular.slope_factor, to.angular, to.slope,
                             n, dx);
           }
         });

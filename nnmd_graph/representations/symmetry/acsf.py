@@ -21,7 +21,7 @@ from nnmd_graph.nn.origins import Origins
 from nnmd_graph.nn.part import Part
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.nn.species import species_ids, species_tuple
-from nnmd_graph.representations.chunks import AtomChunk, PullbackOfEdges, TableChunk
+from nnmd_graph.representations.chunks import AtomChunk, TableChunk
 from nnmd_graph.representations.representation import FixedRepresentation, Representation
 from nnmd_graph.representations.symmetry.functions import SymmetryFunction, from_dict
 from nnmd_graph.representations.symmetry.kernels.blocks import FunctionSet
@@ -186,16 +186,8 @@ class ACSF(FixedRepresentation):
 
     def forward(self, graph: AtomicGraph) -> Float[Tensor, "N F"]:
         """Values of all functions at all atoms, shape [N, F]."""
-        native = self._native(graph)
+        native = self.native(graph)
         return self._by_tensors(edge_vectors(graph), graph) if native is None else native(graph)
-
-    def with_pullback(self, graph: AtomicGraph) -> tuple[Tensor, PullbackOfEdges] | None:
-        """See :class:`Representation`: by the native core, where nothing is differentiated."""
-        moving = [graph[name] for name in ("pos", "cell", "edge_vec") if name in graph]
-        if any(part.requires_grad for part in moving):
-            return None
-        native = self._native(graph)
-        return None if native is None else native.with_pullback(graph)
 
     def chunks(self, graph: AtomicGraph) -> Iterator[AtomChunk]:
         """Values at a few atoms at a time, with the way back to their edges.
@@ -203,7 +195,7 @@ class ACSF(FixedRepresentation):
         Everything that belongs to a chunk may be forgotten before the next one, so memory stays
         bounded and arrays stay in the cache. Nothing is recorded for autograd.
         """
-        native = self._native(graph)
+        native = self.native(graph)
         if native is not None:
             yield from native.chunks(graph)
             return
@@ -216,6 +208,16 @@ class ACSF(FixedRepresentation):
                     x, pullback = functions(vec, rows.edges)
                     x = nn.functional.pad(x, (0, self.num_features - len(functions)))
                     yield TableChunk(rows.centres, x, rows, chunk.edges.start, vec, pullback)
+
+    def native(self, graph: AtomicGraph) -> NativeFunctions | None:
+        """The functions in the native core; None: it is not there, or does not know all of them."""
+        check_graph(graph)
+        core = NativeFunctions.core_for(self.functions, graph)
+        if core is not None and self._in_core is None:
+            each = [self._functions_of[z] for z in self.species]
+            fc = CutoffFunction(self.cutoff_function, self.inner_cutoff)
+            self._in_core = NativeFunctions(core, each, self.species, fc, self._by_tensors)
+        return None if core is None else self._in_core
 
     def jacobian(self, graph: AtomicGraph) -> tuple[Float[Tensor, "N F"], Float[Tensor, "E 3 F"]]:
         """Values and their derivatives with respect to the edge vectors of each centre.
@@ -267,16 +269,6 @@ class ACSF(FixedRepresentation):
     def __getstate__(self) -> dict[str, Any]:
         """Without what the native core holds: a copy has its own."""
         return self.__dict__ | {"_in_core": None}
-
-    def _native(self, graph: AtomicGraph) -> NativeFunctions | None:
-        """The functions in the native core; None: it is not there, or does not know all of them."""
-        check_graph(graph)
-        core = NativeFunctions.core_for(self.functions, graph)
-        if core is not None and self._in_core is None:
-            each = [self._functions_of[z] for z in self.species]
-            fc = CutoffFunction(self.cutoff_function, self.inner_cutoff)
-            self._in_core = NativeFunctions(core, each, self.species, fc, self._by_tensors)
-        return None if core is None else self._in_core
 
     def _by_tensors(self, vec: Tensor, graph: AtomicGraph) -> Tensor:
         return _Features.apply(vec, self, graph)

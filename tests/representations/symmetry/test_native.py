@@ -13,6 +13,7 @@ from torch.autograd import grad
 
 from nnmd_graph.graph import AtomicGraph, edge_vectors
 from nnmd_graph.models import BPNN, Potential
+from nnmd_graph.models.evaluators import Chunked, Wanted
 from nnmd_graph.nn.cutoff import CUTOFF_FUNCTIONS, NO_INNER_RADIUS
 from nnmd_graph.representations import ACSF, G1, G2, G3, G4, G5, SymmetryFunction
 from nnmd_graph.representations.symmetry import native
@@ -174,15 +175,17 @@ def test_order_of_edges_and_longer_lists_change_nothing(functions) -> None:
 
 
 def test_chunks_change_nothing(functions, monkeypatch) -> None:
-    potential = Potential(BPNN(ACSF(SPECIES, R_C, functions))).eval()
+    model = BPNN(ACSF(SPECIES, R_C, functions)).eval()
     graph = AtomicGraph.from_atoms(structure(7), R_C)
-    whole = potential(graph)
+    evaluate = Chunked(model.energy_of_features, model.species, model.fixed.chunks)
+    wanted = Wanted(forces=True, stress=True, gradients=False)
+    whole = evaluate(graph, wanted)
     monkeypatch.setattr(native, "MAX_EDGES", 50)
-    apart = potential(graph)
-    x = potential.model.representation(graph)
-    chunks = list(potential.model.representation.chunks(graph))
-    assert len(chunks) > 3 and torch.equal(torch.cat([chunk.x for chunk in chunks]), x)
-    for name in ("atomic_energy", "forces", "stress"):
+    chunks = list(model.fixed.chunks(graph))
+    assert len(chunks) > 3
+    assert torch.equal(torch.cat([chunk.x for chunk in chunks]), model.fixed(graph))
+    apart = evaluate(graph, wanted)
+    for name in whole:
         torch.testing.assert_close(apart[name], whole[name], rtol=1e-12, atol=1e-12)
 
 
@@ -226,7 +229,7 @@ def test_a_function_of_ones_own_takes_the_other_way() -> None:
     acsf = ACSF(("H", "C"), R_C, [Own(eta=1.0), G2(eta=1.0)])
     graph = AtomicGraph.from_atoms(structure(1), R_C)
     acsf(graph)
-    assert acsf._in_core is None and acsf.with_pullback(graph) is None
+    assert acsf._in_core is None and acsf.native(graph) is None
 
 
 def test_every_name_has_a_number() -> None:
