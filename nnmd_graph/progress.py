@@ -48,9 +48,7 @@ class Meter:
 
         self.description, self.total, self.delay = description, total, delay
         self.enabled = enabled
-        self.console = Screen(
-            stderr=True
-        )  # a delay of its own, so that a bar already on the screen stays
+        self.console = Screen(stderr=True)  # its own, so that other bars stay on the screen
         self.has_bar = self.console.is_terminal or self.console.is_jupyter
         self._bar: Progress | None = None
         self._start = self._shown = time.monotonic()

@@ -26,9 +26,7 @@ def _console(*, stderr: bool = False) -> Console:
 
 def print_error(message: str) -> None:
     """Print what went wrong; lines are not broken, so that names can be searched for."""
-    begin = typer.style(
-        "Error: ", fg="red", bold=True
-    )  # an error message need not wait for `Screen`
+    begin = typer.style("Error: ", fg="red", bold=True)  # faster than to import `Screen`
     with contextlib.suppress(OSError):  # nobody reads it
         typer.echo(begin + message, err=True)
 

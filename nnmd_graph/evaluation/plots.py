@@ -243,9 +243,7 @@ def new_figure(
 
 def _draw_parity(figure: Figure, axes: Axes, reference: Array, predicted: Array) -> None:
     points = np.concatenate([reference, predicted])
-    points = points[
-        np.isfinite(points)
-    ]  # a diverged model predicts NaN; its axes are drawn all the same
+    points = points[np.isfinite(points)]  # a diverged model predicts NaN, and gets a plot
     low, high = points.min(), points.max()
     margin = 0.04 * (high - low) or 0.5
     limits = (low - margin, high + margin)

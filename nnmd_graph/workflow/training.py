@@ -151,9 +151,7 @@ def _train(
     if progress:
         say("data: " + ", ".join(f"{len(part)} {NAMES[name]}" for name, part in parts.items()))
     with claimed(folder, FILES):
-        _check_folder(
-            folder, config, resume, overwrite
-        )  # another process may have started a run meanwhile
+        _check_folder(folder, config, resume, overwrite)  # there may be another run by now
         with naming(training_keys(config)):
             history = trainer.fit(
                 potential, parts["train"], parts.get("val"), resume=resume, begin=begin

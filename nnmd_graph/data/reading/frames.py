@@ -89,9 +89,7 @@ def _read(file: Path, selection: slice, format: str) -> Iterator[SourcedFrame]:
             found = True
             yield SourcedFrame(atoms, f"frame {number} of {file.name!r}")
             expected = number + (selection.step or 1)
-    except (
-        Exception
-    ) as error:  # ASE's readers may raise any exception, from AssertionError to zlib.error
+    except Exception as error:  # ASE's readers may raise anything, even zlib.error
         bad, cause = expected, error
         if isinstance(error, FrameError):
             bad, cause = error.number, error.cause
