@@ -30,7 +30,7 @@ SMOOTH_ACTIVATIONS = (
     *("tanh", "silu", "softplus", "gelu", "sigmoid", "identity"),
     *("gaussian", "cos", "revlogistic", "exponential", "harmonic"),
 )
-"""Those whose derivative, which forces are made of, is continuous."""
+"""Activations with a continuous derivative, as forces need it."""
 
 LOSS_WEIGHTS = {"energy": 100.0, "forces": 1.0, "stress": 0.0}
 SCHEDULES = ("cosine", "exponential", "plateau", "constant")
@@ -40,7 +40,7 @@ LOSS_ERRORS = ("square", "huber", "absolute")
 OPTIMIZERS = tuple(DEFAULT_LEARNING_RATE)
 OPTIMIZERS_IN_WORDS = "adamw, adam or lbfgs (full batch)"
 BALANCED = "balanced"
-"""Weights of the elements with which every one of them counts the same."""
+"""Element weights by which all elements count equally."""
 LOGGERS = ("csv", "tensorboard", "wandb")
 QUICKSTART_EPOCHS = 60
 

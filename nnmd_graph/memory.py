@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 COPIES = 4
-"""Of the numbers of a model that training holds: the weights, their average over the steps, the
-best ones so far, and those that are being written or fitted."""
+"""Copies of a model's numbers in training: the weights, their average over the steps, the best ones
+so far, and those that are being written or fitted."""
 
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),

@@ -33,7 +33,7 @@ ADVICE = {
 """Advice for errors of the operating system."""
 
 NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "unable to allocate")
-"""Words of PyTorch and NumPy for memory that does not suffice, in lower case."""
+"""Phrases of PyTorch and NumPy for insufficient memory, in lower case."""
 
 FILES = ("path", "file", "filename", "output", "folder")
 """Variables that hold the name of a file, where an error does not."""

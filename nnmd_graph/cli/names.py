@@ -22,7 +22,7 @@ FILE_ARGUMENTS = {
 
 SECTIONS = ("data", "training", "model", "transfer", "loss")
 OWN_KEYS = {"model": "model.name", "init": "transfer.from"}
-"""Options whose names say nothing of the key in a config."""
+"""Options whose names differ from the key in a config."""
 
 CONFIG_SUFFIXES = (".yaml", ".yml")
 

@@ -25,7 +25,7 @@ MEGABYTE = 1e6
 ROUNDS = 7
 """Turns of each potential; the median of them counts."""
 TURN_SECONDS = 0.03
-"""A turn of a fast potential is repeated until it took so long, which a clock measures well."""
+"""Seconds; a turn of a fast potential is repeated until it takes as long, to be measurable."""
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 

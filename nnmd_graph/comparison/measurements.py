@@ -23,7 +23,7 @@ from nnmd_graph.units import MEV
 from nnmd_graph.workflow.dynamics import run_md
 
 NUM_SAMPLES = 200
-"""Points of the curve of the energy, about."""
+"""Approximate number of points of the energy curve."""
 FS_PER_PS = 1000.0
 
 TIMING = ("stage", "hardware", "us_per_atom")

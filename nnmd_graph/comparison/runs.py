@@ -43,7 +43,7 @@ MAY_DIFFER = (
     *("device", "data.train", "data.val", "data.test"),  # files may have moved
     *("training.precompute", "training.checkpoint_seconds", "training.loggers"),
 )
-"""Settings with which a comparison may go on although its runs have other values."""
+"""Settings that may change when a comparison is resumed."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nnmd_graph.data.labelled import LabelledFrames
 
 MIN_FRAMES = 10
-"""Among fewer frames nothing is far off the others."""
+"""Smallest number of frames for which outliers are looked for."""
 
 OUTLIER, GAP = 20.0, 4.0
 """An outlier is so many standard deviations off (as the median deviation has them), and so many
@@ -27,10 +27,10 @@ LARGE_FORCE = 50.0
 """eV/Å; smaller forces are never called outliers."""
 
 ENERGY_NOISE, FORCE_NOISE, STRESS_NOISE = 1e-3, 1e-2, 1e-3
-"""eV/atom, eV/Å, eV/Å^3; labels of equal structures may differ by so much."""
+"""eV/atom, eV/Å, eV/Å^3; permitted difference between labels of equal structures."""
 
 SHOWN = 5
-"""Frames that a message names."""
+"""Largest number of frames named in a message."""
 
 
 def warn_of_suspicious_labels(dataset: LabelledFrames) -> None:

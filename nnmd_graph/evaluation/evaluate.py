@@ -24,7 +24,7 @@ from nnmd_graph.progress import track
 from nnmd_graph.quantities import OF_EVERY_POTENTIAL, QUANTITIES
 
 NO_GROUP = "(none)"
-"""Name of the group of frames that name none."""
+"""Group of frames that belong to no named group."""
 
 
 def evaluate(

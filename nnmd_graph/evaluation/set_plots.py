@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 NUM_DISTANCES, NUM_ANGLES = 120, 91
 NEAREST = 1.0
-"""Å; the angular shape is that of neighbours no closer than this, as atoms are."""
+"""Å; smallest distance of the neighbours for which angular shapes are drawn."""
 NAMES = ("cutoff", "neighbors", "centre", "weighted")
 """Fields that all functions have; the others are parameters of their type."""
 LINEAR_BELOW = 1e-3

@@ -21,10 +21,10 @@ _PAD = 1e-6
 """Å; backends search this much further, and a pair exactly at the cutoff is decided here."""
 
 BYTES_OF_EDGE = 40
-"""Of an edge that is kept: two atoms and a shift, int64."""
+"""Memory of a stored edge, bytes: two atoms and a shift, int64."""
 
 BYTES_OF_SEARCH = 200
-"""Of an edge while it is found and sorted."""
+"""Memory of an edge during search and sorting, bytes."""
 
 _CENTRES = 16
 """Atoms whose neighbours are counted in an estimate for all."""

@@ -26,7 +26,7 @@ fractions of a cell of whole steps, many of them at one half, and which way thos
 on the last digit in float64. No fraction j/n with n up to 20 is nearer to 0.515 than 0.01."""
 
 _GAP = 64.0
-"""Å; empty space wider than this (and than twice the cutoff) is shortened, if it has to be."""
+"""Å; empty space wider than this (and than twice the cutoff) is shortened if necessary."""
 
 
 class Placement:

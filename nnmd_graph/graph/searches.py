@@ -118,4 +118,4 @@ def _among_images(
 
 
 SEARCHES: dict[str, Search] = {"vesin": _vesin, "ase": _ase, "torch_cluster": _torch_cluster}
-"""By the name of `backend`."""
+"""Searches by the name of `backend`."""

@@ -30,7 +30,7 @@ KNOWN = 30.0
 of one set has up to 3 in most directions, and 30 in the rarest ones, which few atoms decide."""
 
 NOTHING = 1e-6
-"""Old variance of a feature, in units of its new mean square, that is as good as none."""
+"""Old variance of a feature, in units of its new mean square, that counts as zero."""
 
 FLOOR = 1e-4
 """Variance, in units of a feature's, that every direction counts as having had: below it features

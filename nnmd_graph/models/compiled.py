@@ -22,13 +22,13 @@ from nnmd_graph.models.padding import Padding, with_pairs
 from nnmd_graph.models.potential import Potential
 
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-9}
-"""Largest difference between compiled and plain results, over the largest value."""
+"""Largest permitted relative difference between compiled and plain results."""
 
 FLOOR = 0.1
-"""Forces of a crystal vanish: below so many eV or eV/Å differences count by this."""
+"""eV or eV/Å; smallest reference value for differences, as forces in a crystal vanish."""
 
 MARGIN = 1.1
-"""Room for more pairs than the first structure has: atoms move."""
+"""Capacity relative to the number of pairs of the first structure, as atoms move."""
 
 Fields = dict[str, Tensor]
 

@@ -33,10 +33,10 @@ USUAL = {
     "hidden_channels": (64, "the weights"),
     "num_rbf": (8, "the weights of the radial filters"),
 }
-"""Sizes that do for most data, and what grows with them."""
+"""Typical sizes, and what grows with them."""
 
 BYTES_OF_A_LAYER = 200_000
-"""Of a convolution as an object, beside its weights."""
+"""Memory of a convolution object beside its weights, bytes."""
 
 
 class GraphConvolutions(Representation):

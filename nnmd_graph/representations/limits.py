@@ -26,13 +26,13 @@ neighbours come out a little different when atoms are batched or numbered in ano
 converted (up to 3e-14 in float64), and positions are rounded (1.1e-5 in float32 within 16 Å)."""
 
 STEEPNESS = 10.0
-"""A feature changes by this part of itself, 1/Å, twice as much at most, when all atoms move."""
+"""Relative change of a feature when atoms move, 1/Å; twice as much if all of them move."""
 
 SUMMATION = 40.0
 """Roundings in a sum over neighbours, in units of the last digit."""
 
 MAX_VALUES = 2**22
-"""Values that are compared at once."""
+"""Number of values that are compared at once."""
 
 Watcher = Callable[[Tensor, Tensor, Tensor | None], None]
 """Takes features, elements and, where they are some of a structure's atoms, their numbers."""

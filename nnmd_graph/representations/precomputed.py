@@ -21,7 +21,7 @@ from nnmd_graph.representations.chunks import PullbackOfEdges
 from nnmd_graph.representations.representation import FixedRepresentation
 
 MAX_EDGES = 5_000
-"""Of structures whose features are computed together; larger batches are not faster."""
+"""Edges of structures whose features are computed together; larger batches are not faster."""
 
 
 def can_precompute(representation: nn.Module) -> TypeGuard[FixedRepresentation]:

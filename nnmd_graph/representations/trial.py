@@ -15,10 +15,10 @@ from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.nn.trial import check_alone, check_jump, check_shape, largest_change
 
 PLACES = np.array([[0.0, 0.0, 0.0], [0.5, 0.1, 0.05], [-0.2, 0.55, 0.1]])
-"""Atoms that stay, in cutoffs."""
+"""Positions of the atoms at rest, in cutoffs."""
 
 AWAY = np.array([-0.3, -0.4, np.sqrt(0.75)])
-"""Where the fourth atom leaves to: at one cutoff only the first atom still sees it."""
+"""Direction in which the fourth atom leaves: at one cutoff only the first atom sees it."""
 
 SCAN = np.linspace(0.55, 1.1, 23)
 """Distances of the fourth atom, in cutoffs, between which the features must not jump."""

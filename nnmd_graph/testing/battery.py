@@ -24,7 +24,7 @@ from nnmd_graph.testing.structures import FEW, STRUCTURES, Structure
 Predicted = dict[str, NDArray[Any]]
 
 COPIES = 60
-"""Of a structure's features, each a little different, to which the scaling is fitted."""
+"""Number of perturbed copies of a structure's features to which the scaling is fitted."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from nnmd_graph.training.preparation import choose_batch_size
 from nnmd_graph.training.settings import TrainingSettings
 
 BYTES_OF_EPOCH = 2000
-"""Of the row that an epoch leaves in the history."""
+"""Memory of the row of one epoch in the history, bytes."""
 
 
 def check_costs(settings: TrainingSettings, potential: Potential, train: AtomsDataset) -> None:

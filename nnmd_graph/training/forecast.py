@@ -15,7 +15,7 @@ from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.steps.step import Step, name_of
 
 VALIDATION = 0.4
-"""Time of a structure in validation over that in training, about."""
+"""Approximate time of a structure in validation, relative to training."""
 
 
 def forecast(

@@ -25,7 +25,7 @@ from nnmd_graph.training.steps.step import name_of
 from nnmd_graph.training.transfer import fingerprint_of
 
 APART = ("loss", "init", "batch_size", "compile")
-"""Settings that are compared by what they come to; a compiled step does what the plain one does."""
+"""Settings that are compared by their effect; a compiled step is equivalent to the plain one."""
 
 PARTS = ("settings", "precomputed", "potential", "optimizer", "schedule", "average", "progress")
 """Contents of a checkpoint."""

@@ -55,7 +55,7 @@ def _several(value: Any, info: ValidationInfo) -> Any:
 
 
 Several = BeforeValidator(_several)
-"""Several values, in whatever holds them."""
+"""A collection of values of any type."""
 
 
 def _path(value: Any) -> Any:

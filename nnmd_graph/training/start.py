@@ -21,17 +21,17 @@ from nnmd_graph.training.settings import TrainingSettings
 from nnmd_graph.training.task import validate
 
 MAX_STRUCTURES = 200
-"""As many, evenly spaced, show how good a start is."""
+"""Number of evenly spaced structures used to assess a start."""
 
 LIMITS = (math.inf, 100.0, 10.0, 1.0, 0.1, 0.01)
-"""Values of t_0 that are tried, the first one says all that the potential would."""
+"""Values of t_0 that are tried; the first one keeps the full response of the potential."""
 
 USELESS = 2.0
-"""Error of a start, in units of that of E0 alone, from which on what the potential says of features
-that its data did not hold is taken away (t_0 = 0)."""
+"""Error of a start, in units of that of E0 alone, from which on the response to
+features outside its data is removed (t_0 = 0)."""
 
 CLEARLY = 0.98
-"""Part of the error that is so much less that it is no chance."""
+"""Ratio of two errors below which the decrease counts as significant."""
 
 SHOWN = {"energy_mae": "meV/atom", "forces_mae": "meV/Å", "stress_mae": "meV/Å³"}
 

@@ -46,7 +46,7 @@ TRAJECTORIES = (".traj", ".extxyz", ".xyz")
 FRICTION = 0.01
 """1/fs, of the Langevin thermostat."""
 MAX_TEMPERATURE = 1e5
-"""K; nothing that the potential was made for is hotter."""
+"""K; higher temperatures count as a blow-up."""
 
 
 class UnstableError(MessageError):

@@ -31,7 +31,7 @@ KEYS = {
 """Arguments of the parts of a model that are settings in the section `model` of a config."""
 
 FUNCTION_KEYS = tuple(f"representation.{key}" for key in ("recipe", "options", "functions"))
-"""Settings that a file does not hold: what comes of them is compared."""
+"""Settings that a file does not hold: their results are compared."""
 
 
 def read_start(config: Config, folder: Path) -> Potential | None:

@@ -25,7 +25,7 @@ from nnmd_graph.progress import track
 from nnmd_graph.representations.representation import lone_atoms
 
 MAX_STRUCTURES = 5000
-"""Graphs are made of so many structures, evenly spaced, when there are more."""
+"""Largest number of structures, evenly spaced, of which graphs are made."""
 
 USUAL_NEIGHBORS = 50
 """Typical number of neighbours in published potentials, whose radius is between `SMALLEST` and

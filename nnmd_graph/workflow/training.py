@@ -60,10 +60,10 @@ ADVICE = (
     "put it back as it was, and give what is to change (`training.max_epochs`) beside it, or start "
     "anew in another folder (`output`)"
 )
-"""For a config.yaml that is not as the run wrote it."""
+"""Advice for a config.yaml that differs from the one the run wrote."""
 
 MAX_TRAIN_STRUCTURES = 1000
-"""Errors on the training set are those of so many structures, evenly spaced: they only show
+"""Number of evenly spaced structures for the errors on the training set, which only show
 whether the model overfits."""
 
 NAMES = {"train": "training", "val": "validation", "test": "test"}

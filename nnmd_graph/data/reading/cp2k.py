@@ -20,7 +20,7 @@ from nnmd_graph.units import energy_factor, length_factor
 HARTREE = energy_factor("hartree")
 BOHR = length_factor("bohr")
 SMALLEST = 0.5
-"""Å; a structure of several atoms is no smaller, but forces or velocities taken for one are."""
+"""Å; several atoms extend further, unlike forces or velocities mistaken for positions."""
 
 _COMMENT = re.compile(r"\s*i\s*=\s*(?P<step>\d+),.*\bE\s*=\s*(?P<energy>[-+.\dEe]+)\s*$")
 _NAME = re.compile(r"(?P<project>.+)-(?P<what>pos|frc|vel)-(?P<n>\d+)\.xyz(?P<end>\.\w+)?")

@@ -24,7 +24,7 @@ FLAGS = (
     "normalize_nodes",
     "remove_atom_energies",
 )
-"""Keywords without words behind them: to be there is to be true, also as `normalize_nodes 0`."""
+"""Keywords without values: their presence means true, even for `normalize_nodes 0`."""
 
 READ = frozenset(
     {
@@ -96,7 +96,7 @@ REFUSED = {
         _NEW_RUNNER,
     ),
 }
-"""Keywords that change an energy and are not understood, with what they bring."""
+"""Keywords that change an energy and are not supported, with their meaning."""
 
 _BOTH = """
     charge_fraction epochs kalman_epsilon kalman_q0 kalman_qmin kalman_qtau

@@ -29,7 +29,7 @@ BEST_WEIGHTS_FILES = ("optweights.{:03d}.out", "optweights.{:03d}.data")
 EPOCH_WEIGHTS_FILES = ("weights.{:03d}.*.out", "*.short.{:03d}.out")
 """Weights after an epoch, of n2p2 and of RuNNer."""
 LOST_DIGITS = 1e-9
-"""Rounding of an energy that is worth a warning, eV."""
+"""Rounding error of an energy from which on a warning is issued, eV."""
 
 
 class Origin(NamedTuple):

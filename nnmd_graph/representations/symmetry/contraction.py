@@ -15,7 +15,7 @@ RIDGE = 0.01
 rMD17 aspirin after 40 epochs, 76 channels: 51 meV/Å with 0.3, 49 with 0.01."""
 
 MIN_FUNCTIONS = 4
-"""Components of the functions that a direction of the elements gets, if there are so many."""
+"""Largest number of components of the functions per direction of the elements."""
 
 
 class Contraction(nn.Module):

@@ -33,7 +33,7 @@ CHANNEL_SPEED = 3.0
 """Learning rate of channels by that of the net; rMD17 aspirin after 40 epochs, 75 channels: 56
 meV/Å with 1, 51 with 3, 53 with 10."""
 RADIAL_SHARE = 0.2
-"""Part of the channels for radial functions: there are fewer of them, and one for each element."""
+"""Fraction of the channels for radial functions, which are fewer, with one sum per element."""
 EMBEDDING_DIM = 8
 
 

@@ -169,7 +169,7 @@ RECIPES: dict[str, Callable[..., list[SymmetryFunction]]] = {
 }
 
 BYTES_OF_A_FUNCTION = 2000
-"""Of a symmetry function as an object, with its places in the sums."""
+"""Memory of a symmetry function as an object, with its places in the sums, bytes."""
 
 
 def _numbers(recipe: str, given: Mapping[str, Any]) -> tuple[int, int]:

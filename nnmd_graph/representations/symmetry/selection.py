@@ -32,16 +32,16 @@ Array = NDArray[np.float64]
 Columns = NDArray[np.int64]
 
 MAX_ATOMS = 3000
-"""Atoms of each element that features are compared at: a few times the size of a large pool."""
+"""Number of atoms per element for the comparison: a few times the size of a large pool."""
 
 MIN_RANGE = 1e-4
-"""Functions of a smaller range say little; the example of n2p2's ``nnp-prune range``."""
+"""Smallest useful range of a function, that of the example of n2p2's ``nnp-prune range``."""
 
 RARE = 0.1
 """Fraction of its range that a function must span over the middle 90 % of atoms."""
 
 ROUNDING = 1e-10
-"""Variance, of a total of 1, below which what is left of a function is rounding."""
+"""Variance, of a total of 1, below which the remainder of a function is rounding noise."""
 
 
 def select_functions(
