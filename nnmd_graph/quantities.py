@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nnmd_graph.errors import did_you_mean
+from nnmd_graph.errors import check_choice
 
 MILLI = 1e-3
 DEBYE = 0.20819433
@@ -92,7 +92,5 @@ def quantity_of(name: str, argument: str = "quantity") -> Quantity:
     Raises:
         ValueError: If there is none.
     """
-    if name not in QUANTITIES:
-        hint = did_you_mean(str(name), QUANTITIES) or "; register it with register_quantity"
-        raise ValueError(f"`{argument}`: expected one of {list(QUANTITIES)}, got {name!r}{hint}")
+    check_choice(argument, name, QUANTITIES, "register it with register_quantity")
     return QUANTITIES[name]

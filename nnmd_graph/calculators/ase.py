@@ -23,6 +23,7 @@ from ase.calculators.calculator import (
 from nnmd_graph.calculators.results import results_of
 from nnmd_graph.devices import find_device
 from nnmd_graph.elements import symbol
+from nnmd_graph.errors import check_choice
 from nnmd_graph.graph import AtomicGraph, volume
 from nnmd_graph.graph.atomic_graph import placed
 from nnmd_graph.graph.geometry import check_apart
@@ -299,11 +300,7 @@ def _in_short(report: ExtrapolationReport) -> str:
 
 def _checked_extrapolation(potential: Potential | Committee, wanted: str, limit: int | None) -> str:
     """Check the reaction to extrapolation; "ignore" where it cannot be known and need not be."""
-    if wanted not in EXTRAPOLATION:
-        raise ValueError(
-            f"`extrapolation`: expected one of {list(EXTRAPOLATION)}, got {wanted!r}; "
-            "'count' is the default"
-        )
+    check_choice("extrapolation", wanted, EXTRAPOLATION, "'count' is the default")
     whole = isinstance(limit, int) and not isinstance(limit, bool)
     if limit is not None and (not whole or limit < 0 or wanted == "ignore"):
         raise ValueError(

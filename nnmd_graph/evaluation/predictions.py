@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from nnmd_graph.errors import check_choice
 from nnmd_graph.files import replacing
 from nnmd_graph.models import ExtrapolationReport
 from nnmd_graph.quantities import OF_EVERY_POTENTIAL, QUANTITIES
@@ -61,10 +62,9 @@ class Predictions:
 
     def of_group(self, group: str) -> Predictions:
         """The structures of one group."""
-        if self.groups is None or group not in self.groups:
-            known = sorted(set(self.groups or ()))
-            raise ValueError(f"`group`: expected one of {known}, got {group!r}")
-        chosen = np.array([name == group for name in self.groups])
+        groups = self.groups or ()
+        check_choice("group", group, sorted(set(groups)))
+        chosen = np.array([name == group for name in groups])
         atoms = chosen[self.structure]
         per_atom = ("z", "forces_ref", "forces_pred", "forces_uncertainty")
         arrays = {

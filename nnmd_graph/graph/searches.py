@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnmd_graph.errors import check_choice
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -32,8 +34,7 @@ def find_search(name: str, h: Floats, r_c: float) -> Search:
     Raises:
         ValueError: there is no search of this name.
     """
-    if name not in SEARCHES:
-        raise ValueError(f"`backend`: expected one of {sorted(SEARCHES)}, got {name!r}")
+    check_choice("backend", name, sorted(SEARCHES))
     wide = 1.0 / np.linalg.norm(np.linalg.inv(h), axis=0) / r_c
     cells = np.maximum(np.floor(wide), 1.0)
     widened = cells.prod() / _MAX_CELLS

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from nnmd_graph.choices import READOUTS
+from nnmd_graph.errors import check_choice
 from nnmd_graph.models.energy_model import EnergyModel
 from nnmd_graph.models.heads import MakeHead, make_heads
 from nnmd_graph.models.readout import ElementReadout
@@ -91,10 +92,7 @@ def _check_species(species: Iterable[int | str] | int | str, representation: Any
 def _readout(
     name: str, num_species: int, in_channels: int, hidden: Sequence[int], activation: str, seed: int
 ) -> nn.Module:
+    check_choice("readout", name, READOUTS, "'element' has one net per element")
     if name == "element":
         return ElementReadout(num_species, in_channels, hidden, activation, seed)
-    if name == "shared":
-        return SharedReadout(in_channels, hidden, activation, seed)
-    raise ValueError(
-        f"`readout`: expected one of {READOUTS}, got {name!r}; 'element' has one net per element"
-    )
+    return SharedReadout(in_channels, hidden, activation, seed)

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnmd_graph.errors import check_choice
+
 NO_INNER_RADIUS = ("hard", "tanh3", "tanh3_normalized")
 
 # Smooth step of order n: (1 - x)^(n+1) times this polynomial in x, lowest power first. Factors
@@ -83,11 +85,7 @@ class CutoffFunction:
     inner: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in CUTOFF_FUNCTIONS:
-            raise ValueError(
-                f"`cutoff_function`: expected one of {sorted(CUTOFF_FUNCTIONS)}, got "
-                f"{self.name!r}; pass one of these names"
-            )
+        check_choice("cutoff_function", self.name, sorted(CUTOFF_FUNCTIONS))
         if not 0.0 <= self.inner < 1.0:
             raise ValueError(
                 f"`inner_cutoff`: expected a fraction of the cutoff in [0, 1), got {self.inner}; "

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nnmd_graph.choices import RADIAL_BASES
+from nnmd_graph.errors import check_choice
 
 
 def envelope(x: Tensor, exponent: int = 5) -> Tensor:
@@ -57,10 +58,7 @@ class RadialBasis(nn.Module):
         self, cutoff: float, num_rbf: int = 20, kind: str = "bessel", exponent: int = 5
     ) -> None:
         super().__init__()
-        if kind not in RADIAL_BASES:
-            raise ValueError(
-                f"`radial`: expected one of {RADIAL_BASES}, got {kind!r}; pass one of these names"
-            )
+        check_choice("radial", kind, RADIAL_BASES)
         if num_rbf < 2 or exponent < 2 or not cutoff > 0.0:
             raise ValueError(
                 "`num_rbf` and `exponent`: expected at least 2 and `cutoff` positive, got "

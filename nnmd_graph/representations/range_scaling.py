@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from nnmd_graph.errors import check_choice
 from nnmd_graph.nn.first_layer import Columns, Moved
 from nnmd_graph.nn.scatter import take
 from nnmd_graph.representations.feature_moments import Moments
@@ -69,8 +70,7 @@ class RangeScaler(Scaler):
         s_max: float = 1.0,
     ) -> None:
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"`kind`: expected one of {KINDS}, got {kind!r}; pass one of these")
+        check_choice("kind", kind, KINDS)
         if not (math.isfinite(s_min) and math.isfinite(s_max)):
             raise ValueError(
                 f"`s_min` and `s_max`: expected finite numbers, got {s_min}, {s_max}; 0, 1"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nnmd_graph.choices import BALANCED, LOSS_ERRORS, LOSS_WEIGHTS
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.errors import check_choice
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import num_structures, structure_index
 from nnmd_graph.models.evaluators import Prediction
@@ -60,10 +61,7 @@ class LossTerm:
                 f"`{self.quantity}`: expected a weight of at least zero, got {self.weight}; 0 "
                 "leaves it out"
             )
-        if self.error not in LOSS_ERRORS:
-            raise ValueError(
-                f"`error`: expected one of {LOSS_ERRORS}, got {self.error!r}; choose one"
-            )
+        check_choice("error", self.error, LOSS_ERRORS)
         if not 0.0 < self.delta < math.inf:
             raise ValueError(
                 f"`delta`: expected a positive number, got {self.delta}; errors below it count by "

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from nnmd_graph.addresses import model_file
 from nnmd_graph.calculators import NNMDCalculator
 from nnmd_graph.calculators.results import NotFiniteError
-from nnmd_graph.errors import MessageError
+from nnmd_graph.errors import MessageError, check_choice
 from nnmd_graph.evaluation import energy_drift
 from nnmd_graph.evaluation.plots import numbers_first
 from nnmd_graph.folders import check_apart, check_writable, work_in
@@ -334,13 +334,8 @@ def _check(
     log_interval: int,
     seed: int,
 ) -> None:
-    if ensemble not in ENSEMBLES:
-        raise ValueError(f"`ensemble`: expected one of {list(ENSEMBLES)}, got {ensemble!r}")
-    if velocities not in CHOICES:
-        raise ValueError(
-            f"`velocities`: expected one of {list(CHOICES)}, got {velocities!r}; 'keep' takes "
-            "those of the start"
-        )
+    check_choice("ensemble", ensemble, ENSEMBLES)
+    check_choice("velocities", velocities, CHOICES, "'keep' takes those of the start")
     if not 0 <= temperature < MAX_TEMPERATURE:
         raise ValueError(f"`temperature`: expected 0 K or more, got {temperature}")
     if not 0 < timestep < math.inf:

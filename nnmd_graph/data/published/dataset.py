@@ -13,7 +13,7 @@ import torch_geometric.data
 
 from nnmd_graph.data.dataset import AtomsDataset
 from nnmd_graph.data.published.raw_files import RawFile, obtain
-from nnmd_graph.errors import did_you_mean
+from nnmd_graph.errors import check_choice
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 
 Transform = Callable[[AtomicGraph], Any]
@@ -66,7 +66,8 @@ class PublishedDataset(AtomsDataset, torch_geometric.data.Dataset):
             raise TypeError(
                 f"`{unknown}`: expected options {sorted(known)}, got this one; leave it out"
             )
-        self.part = one_of("split", split, self.splits)
+        check_choice("split", split, self.splits)
+        self.part = split
         self._root = Path(root).expanduser()
         self._get = {"download": download, "progress": progress}
         self._files: list[Path] = []
@@ -123,16 +124,3 @@ class PublishedDataset(AtomsDataset, torch_geometric.data.Dataset):
     def raw_paths(self) -> list[str]:
         """Files that it was read from."""
         return [str(path) for path in self._files]
-
-
-def one_of(argument: str, value: str, known: Iterable[str]) -> str:
-    """The value, if it is a known name.
-
-    Raises:
-        ValueError: it is not; the message names the argument and the nearest name.
-    """
-    names = list(known)
-    if value not in names:
-        hint = did_you_mean(value, names)
-        raise ValueError(f"`{argument}`: expected one of {names}, got {value!r}{hint}")
-    return value

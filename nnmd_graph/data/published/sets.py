@@ -20,11 +20,12 @@ from nnmd_graph.data.published.checksums import (
     RMD17_NPZ_FILES,
     THREE_BPA_FILES,
 )
-from nnmd_graph.data.published.dataset import PublishedDataset, one_of
+from nnmd_graph.data.published.dataset import PublishedDataset
 from nnmd_graph.data.published.formats import read_mlearn, read_npz
 from nnmd_graph.data.published.raw_files import RawFile, extract, find
 from nnmd_graph.data.reading import read_frames
 from nnmd_graph.data.reading.runner import read_runner
+from nnmd_graph.errors import check_choice
 
 EXTXYZ = (".extxyz", ".extxyz.gz", ".xyz", ".xyz.gz")
 RAW = "https://raw.githubusercontent.com"
@@ -61,7 +62,8 @@ class MLearn(PublishedDataset):
         cutoff: float,
         **options: Any,
     ) -> None:
-        self.element = one_of("element", element, self.elements)
+        check_choice("element", element, self.elements)
+        self.element = element
         super().__init__(root, split, cutoff, **options)
 
     def _read(self) -> list[ase.Atoms]:
@@ -111,7 +113,8 @@ class RMD17(PublishedDataset):
         cutoff: float,
         **options: Any,
     ) -> None:
-        self.molecule = one_of("molecule", molecule, self.molecules)
+        check_choice("molecule", molecule, self.molecules)
+        self.molecule = molecule
         if fold not in range(1, 6):
             raise ValueError(f"`fold`: expected 1, 2, 3, 4 or 5, got {fold!r}")
         self.fold = int(fold)
@@ -262,7 +265,8 @@ class H2O(PublishedDataset):
         cutoff: float,
         **options: Any,
     ) -> None:
-        self.functional = one_of("functional", functional, self.functionals)
+        check_choice("functional", functional, self.functionals)
+        self.functional = functional
         super().__init__(root, split, cutoff, **options)
 
     def _read(self) -> list[ase.Atoms]:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from nnmd_graph.choices import INITIALIZATIONS
+from nnmd_graph.errors import check_choice
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.neighbors import check_cutoff
 from nnmd_graph.memory import check_memory
@@ -125,8 +126,7 @@ class EmbeddedACSF(Representation):
         if int(dim) != dim or dim < 1:
             raise ValueError(f"`embedding_dim`: expected a positive integer, got {dim}")
         self._check_memory(len(elements), len(functions), int(dim), channels)
-        if init not in INITIALIZATIONS:
-            raise ValueError(f"`init`: expected one of {INITIALIZATIONS}, got {init!r}")
+        check_choice("init", init, INITIALIZATIONS)
         self.functions = tuple(functions)
         self.sums = ACSF(species, cutoff, self.functions, cutoff_function=cutoff_function)
         self.species, self.cutoff = self.sums.species, self.sums.cutoff

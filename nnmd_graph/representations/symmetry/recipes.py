@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmd_graph.errors import did_you_mean
+from nnmd_graph.errors import check_choice, did_you_mean
 from nnmd_graph.memory import COPIES, check_memory
 from nnmd_graph.representations.symmetry.functions import G2, G4, G5, SymmetryFunction
 
@@ -214,9 +214,7 @@ def automatic_functions(
         ValueError: If the recipe or an option is unknown, or it does not fit.
         TypeError: If an option is of the wrong kind.
     """
-    if recipe not in RECIPES:
-        hint = did_you_mean(recipe, RECIPES)
-        raise ValueError(f"`recipe`: expected one of {sorted(RECIPES)}, got {recipe!r}{hint}")
+    check_choice("recipe", recipe, sorted(RECIPES))
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(RECIPES[recipe]).parameters.items()

@@ -22,6 +22,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from nnmd_graph.data.dataset import AtomsDataset
+from nnmd_graph.errors import check_choice
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import cast
 from nnmd_graph.progress import track
@@ -96,8 +97,7 @@ def select_functions(
             element that vary, an element does not occur, or the graphs of the data set reach less
             far than the functions.
     """
-    if method not in METHODS:
-        raise ValueError(f"`method`: expected one of {sorted(METHODS)}, got {method!r}")
+    check_choice("method", method, sorted(METHODS))
     if isinstance(n, bool) or not isinstance(n, int | np.integer):
         raise TypeError(f"`n`: expected an integer, got {n!r}; give a number of functions")
     features = sample_features(acsf, dataset, max_atoms=max_atoms, seed=seed, progress=progress)
