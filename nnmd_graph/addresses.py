@@ -78,7 +78,9 @@ def existing(path: str | os.PathLike[str]) -> Path:
     if not file.exists():
         raise missing(file)
     if file.stat().st_size == 0:
-        raise ValueError(f"`path`: expected structures, got the empty file '{file}' (0 bytes)")
+        raise ValueError(
+            f"`path`: expected structures, got the empty file '{file}' (0 bytes); write it again"
+        )
     return file
 
 

@@ -159,7 +159,9 @@ def _check(potentials: Mapping[str, Source], dataset: AtomsDataset) -> None:
             f'{type(potentials).__name__}; write {{"small": potential}}'
         )
     if not potentials:
-        raise ValueError("`models`: expected one potential or more, by name, got none")
+        raise ValueError(
+            '`models`: expected a potential or more, by name, got none; write {"a": potential}'
+        )
     for name, source in potentials.items():
         if not isinstance(source, (Potential, str, os.PathLike)):
             raise TypeError(

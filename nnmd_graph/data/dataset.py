@@ -113,7 +113,9 @@ class AtomsDataset(Dataset[AtomicGraph]):
         self.backend = backend
         self.dtype = torch.get_default_dtype() if dtype is None else dtype
         if not (isinstance(self.dtype, torch.dtype) and self.dtype.is_floating_point):
-            raise TypeError(f"`dtype`: expected a floating dtype of torch, got {dtype!r}")
+            raise TypeError(
+                f"`dtype`: expected a floating dtype, got {dtype!r}; write torch.float32"
+            )
         # A search for one atom shows at once whether the backend is known and installed
         radius_graph(np.zeros((1, 3)), np.zeros((3, 3)), [False] * 3, cutoff, backend=backend)
         given = as_list(frames)
@@ -186,7 +188,7 @@ class AtomsDataset(Dataset[AtomicGraph]):
         check_cutoff(cutoff)  # before minutes of reading
         paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
         if not paths:
-            raise ValueError("`path`: expected a file name or several, got an empty list")
+            raise ValueError("`path`: expected a file name or several, got an empty list; name one")
         # All names and formats are checked before the first file is read
         chosen = ":" if index is None else index
         files = [read_frames(p, index=chosen, format=format) for p in paths]

@@ -30,10 +30,14 @@ def as_list(frames: Any) -> list[Any]:
             "use AtomsDataset.read(path, cutoff)"
         )
     if not isinstance(frames, Iterable):
-        raise TypeError(f"`frames`: expected several ase.Atoms, got {type(frames).__name__}")
+        raise TypeError(
+            f"`frames`: expected several ase.Atoms, got {type(frames).__name__}; give a list"
+        )
     given = list(frames)
     if not given:
-        raise ValueError("`frames`: expected at least one structure, got none")
+        raise ValueError(
+            "`frames`: expected at least one structure, got none; check the file or the list"
+        )
     return given
 
 
@@ -129,6 +133,6 @@ def check_sources(sources: Sequence[str] | None, num_frames: int) -> list[str]:
     names = [""] * num_frames if sources is None else list(sources)
     if len(names) != num_frames:
         raise ValueError(
-            f"`sources`: expected one for each of {num_frames} frames, got {len(names)}"
+            f"`sources`: expected one per frame, {num_frames}, got {len(names)}; leave it out"
         )
     return names

@@ -92,7 +92,9 @@ def part_sizes(num_frames: int, train: float, val: float, test: float) -> list[i
     # 0 is both a fraction and a number, so it mixes with either
     as_counts = {name: isinstance(value, Integral) for name, value in given.items() if value != 0}
     if not as_counts:
-        raise ValueError("`train`, `val`, `test`: expected at least one above 0, got 0, 0, 0")
+        raise ValueError(
+            "`train`, `val`, `test`: expected at least one above 0, got 0, 0, 0; set `train`"
+        )
     if len(set(as_counts.values())) > 1:
         raise TypeError(
             "`train`, `val`, `test`: expected fractions (float) or numbers of frames (int), got "
@@ -149,7 +151,8 @@ def _split_groups(
 ) -> list[NDArray[np.int64]]:
     if len(groups) != num_frames:
         raise ValueError(
-            f"`groups`: expected one label for each of the {num_frames} frames, got {len(groups)}"
+            f"`groups`: expected one label for each of the {num_frames} frames, got "
+            f"{len(groups)}; leave it out, or name a key of `atoms.info`"
         )
     members: dict[Hashable, list[int]] = {}
     for frame, given in enumerate(groups):

@@ -306,7 +306,9 @@ def _force_errors(predictions: Predictions) -> dict[str, Array]:
 def read_log(path: Path) -> dict[str, Array]:
     """Numeric columns of a training log."""
     if not path.is_file():
-        raise FileNotFoundError(f"`log_csv`: expected a training log, got no file {path}")
+        raise FileNotFoundError(
+            f"`log_csv`: expected a training log, got no file {path}; name log.csv of a run"
+        )
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     if not rows or "epoch" not in rows[0] or "train_loss" not in rows[0]:

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from nnmd_graph.choices import READOUTS
+from nnmd_graph.errors import check_choice
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.memory import check_memory
 from nnmd_graph.models.baseline import Baseline
@@ -357,13 +359,12 @@ def BPNN(  # noqa: N802 - the name of an architecture
         "or GCNN, whose cost does not grow with the number of elements",
     )
     made = make_heads(heads, num_species, num_features)
+    check_choice("readout", readout, READOUTS)
     if readout == "shared":
         size = _check_embedding(offered, num_species)
         shared = SharedReadout(num_features, hidden_channels, activation, seed, size)
         common = CommonScaler(num_features, ridge)
         return EnergyModel(representation, shared, scaler=common, heads=made)
-    if readout != "element":
-        raise ValueError(f"`readout`: expected 'element' or 'shared', got {readout!r}")
     nets = ElementReadout(num_species, num_features, hidden_channels, activation, seed)
     scaler = FeatureScaler(num_species, num_features, ridge)
     return EnergyModel(representation, nets, scaler=scaler, heads=made)

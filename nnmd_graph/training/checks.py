@@ -90,7 +90,9 @@ def check_data(
                 "AtomsDataset(frames, cutoff=5.0)"
             )
         if len(dataset) == 0:
-            raise ValueError(f"`{name}`: expected at least one structure, got none")
+            raise ValueError(
+                f"`{name}`: expected at least one structure, got none; check the split"
+            )
         unknown = [chemical_symbols[z] for z in dataset.species if z not in potential.species]
         if unknown:
             raise ValueError(

@@ -95,7 +95,7 @@ def should_precompute(
         if wanted:
             raise ValueError(
                 "`precompute`: expected False or None for a representation that is trained, got "
-                "True"
+                "True; leave it out"
             )
         return False
     size = sum(num_values(graph, representation.num_features or 0) for graph in graphs)

@@ -126,7 +126,7 @@ def test_a_prediction_of_nan_is_an_error_and_no_json_of_nan(
 @pytest.mark.parametrize(
     ("models", "error", "message"),
     [
-        ({}, ValueError, "`models`: expected one potential or more"),
+        ({}, ValueError, "`models`: expected a potential or more"),
         ([], TypeError, "`models`: expected potentials by name, got list"),
         ({"a": 3}, TypeError, r"`models\['a'\]`: expected a Potential or the name of its file"),
     ],

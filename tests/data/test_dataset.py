@@ -350,7 +350,7 @@ def test_what_is_no_list_of_frames(given: Any, error: type[Exception], message: 
         ({"backend": "vessin"}, ValueError, "`backend`: expected one of"),
         ({"dtype": torch.int64}, TypeError, "`dtype`: expected a floating dtype"),
         ({"dtype": "float32"}, TypeError, "`dtype`: expected a floating dtype"),
-        ({"sources": ["a", "b"]}, ValueError, "`sources`: expected one for each of 1 frames"),
+        ({"sources": ["a", "b"]}, ValueError, "`sources`: expected one per frame, 1"),
     ],
 )
 def test_bad_arguments(kwargs: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -150,7 +150,7 @@ def test_what_does_not_fit() -> None:
         TypeError, match="`representation`: expected `element_vectors`.*got ACSF; pass"
     ):
         BPNN(plain, readout="shared")
-    with pytest.raises(ValueError, match="`readout`: expected 'element' or 'shared', got 'mean'"):
+    with pytest.raises(ValueError, match="`readout`: expected one of .*, got 'mean'"):
         BPNN(plain, readout="mean")
     embedded = EmbeddedACSF(SPECIES, 4.0, FUNCTIONS, embedding_dim=2)
     with pytest.raises(TypeError, match="a vector of 3 components for each of 3 elements"):

@@ -76,7 +76,9 @@ def save_n2p2(
             the message names it.
     """
     if not isinstance(potential, Potential):
-        raise TypeError(f"`potential`: expected a Potential, got {type(potential).__name__}")
+        raise TypeError(
+            f"`potential`: expected a Potential, got {type(potential).__name__}; wrap the model"
+        )
     stated = {"length_unit": length_unit, "energy_unit": energy_unit}
     units = resolve_units({}, stated, str(folder))
     model = _checked(copy.deepcopy(potential.model)).double().cpu().eval()

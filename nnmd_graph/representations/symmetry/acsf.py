@@ -299,7 +299,9 @@ class ACSF(FixedRepresentation):
             f.check_formulas(cutoff)
             expanded += [type(f)(**(values | {"cutoff": cutoff, "neighbors": n})) for n in wanted]
         if not expanded:
-            raise ValueError("`functions`: expected at least one symmetry function, got none")
+            raise ValueError(
+                "`functions`: expected at least one symmetry function, got none; see ACSF.auto"
+            )
         if len(set(expanded)) < len(expanded):
             twice = next(f for n, f in enumerate(expanded) if f in expanded[:n])
             raise ValueError(

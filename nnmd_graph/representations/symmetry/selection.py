@@ -164,7 +164,7 @@ def _check(acsf: ACSF, dataset: AtomsDataset, max_atoms: int) -> None:
             "frames of the training set"
         )
     if not len(dataset):
-        raise ValueError("`dataset`: expected at least one structure, got none")
+        raise ValueError("`dataset`: expected at least one structure, got none; check the split")
     if dataset.cutoff < acsf.cutoff:
         raise ValueError(
             f"`dataset`: expected graphs that reach as far as the functions, {acsf.cutoff:g} Å, "
