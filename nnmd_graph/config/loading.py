@@ -14,13 +14,13 @@ from nnmd_graph.memory import in_words
 from nnmd_graph.naming import naming
 
 MAX_BYTES = 2_000_000
-"""Of a config file: reading it takes a second for every 100 kB, and settings are some 5 kB."""
+"""Largest config file: reading takes a second per 100 kB, and typical settings have 5 kB."""
 
 MAX_VALUES = 200_000
-"""Keys and values that a config may hold, those counted that an alias repeats."""
+"""Largest number of keys and values in a config, including those repeated by aliases."""
 
 MAX_DEPTH = 50
-"""Of sections in sections."""
+"""Largest depth of nested sections."""
 
 
 class _Loader(yaml.SafeLoader):
