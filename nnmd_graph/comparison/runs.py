@@ -231,7 +231,7 @@ def check_settings(planned: list[Planned]) -> None:
             listing = "; ".join(f"`{key}` was {a}, now {b}" for key, (a, b) in different.items())
             raise ValueError(
                 f"`resume`: expected the settings of the run '{run.folder}', got others: {listing};"
-                f" use the old ones, do this model anew (`only='{run.model}'` with "
+                f" use the old ones, repeat this model (`only='{run.model}'` with "
                 "`overwrite=True`), or compare in another folder (`output`)"
             )
 
