@@ -24,7 +24,7 @@ SOURCES = Path(__file__).parent / "core"
 MAIN = "symmetry.cpp"
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
-    "-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden",
+    "-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden",
     # No -ffast-math: it would turn denormal numbers off in the whole process, and reorder sums
     "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
 )  # fmt: skip

@@ -123,6 +123,7 @@ class Nets:
             *map(address_of, given),
             ctypes.c_int64(len(neighbor)),
             ctypes.c_int64(count),
+            torch.get_num_threads(),
             *map(address_of, (x, energy, forces, total)),
         )
         check(status, count, 0, count)

@@ -80,6 +80,7 @@ class Plan:
             *map(address_of, (vec.contiguous(), neighbor.contiguous(), centre.contiguous())),
             address_of(element),
             *map(ctypes.c_int64, atoms),
+            torch.get_num_threads(),
             *map(address_of, arrays),
         )
         check(status, len(element), first, count)

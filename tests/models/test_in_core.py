@@ -163,6 +163,30 @@ def test_many_neighbors_are_not_kept(graph) -> None:
     same(own, dense)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_number_of_threads_changes_nothing(dtype, monkeypatch) -> None:
+    graph = AtomicGraph.from_atoms(structure(size=8), R_C, dtype=dtype)
+    own, found = model(dtype=dtype), []
+    w = torch.randn(graph.num_nodes, own.fixed.num_features, dtype=dtype)
+    for number in (1, 2, 5):
+        monkeypatch.setattr(torch, "get_num_threads", lambda number=number: number)
+        x, pullback = own.fixed.native(graph).with_pullback(graph)
+        found.append({**in_core(own, graph), "x": x, "by_edge": pullback(w)})
+    for other in found[1:]:
+        assert all(torch.equal(other[name], found[0][name]) for name in other)
+
+
+def test_long_structures_go_block_by_block() -> None:
+    """More edges than a block of 131072 has: forces come from several."""
+    atoms = ase.build.bulk("NaCl", "rocksalt", a=5.4, cubic=True) * (2, 2, 2)
+    atoms.rattle(0.1, seed=0)
+    graph = AtomicGraph.from_atoms(atoms, 14.0)
+    batch = Batch.from_data_list([graph] * 4)
+    assert batch.num_edges > 131072
+    own = BPNN(ACSF(("Na", "Cl"), 14.0, [G2(eta=0.01)]), hidden_channels=(3,)).eval()
+    same(own, batch)
+
+
 def test_who_watches_the_features_sees_them(graph) -> None:
     own, seen = model(), []
     with own.ranges.watched(lambda x, s, atoms: seen.append((x, s, atoms))):

@@ -7,8 +7,8 @@
 
 namespace nnmd {
 
-// [num_arrays, STRIP], see AngularSet
-template <class T>
+// [num_arrays, STRIP], see AngularSet; without SLOPES those of values only, which come first
+template <class T, bool SLOPES>
 void angular_factors(const AngularSet& set, const T* cos, int n, T* arrays) {
   const auto array = [&](int number) { return arrays + size_t(number) * STRIP; };
   for (int i = 0; i < n; i += lanes<T>) store<T>(array(0) + i, all<T>(1));
@@ -17,9 +17,10 @@ void angular_factors(const AngularSet& set, const T* cos, int n, T* arrays) {
     for (int i = 0; i < n; i += lanes<T>)
       store<T>(array(to) + i, T(0.5) + half_lam * load<T>(cos + i));
   }
-  for (const auto& p : set.products) {
-    const T *one = array(p.one), *other = array(p.other);
-    T* to = array(p.to);
+  const auto end = SLOPES ? set.products.end() : set.products.begin() + set.products_of_values;
+  for (auto p = set.products.begin(); p != end; ++p) {
+    const T *one = array(p->one), *other = array(p->other);
+    T* to = array(p->to);
     for (int i = 0; i < n; i += lanes<T>) store<T>(to + i, load<T>(one + i) * load<T>(other + i));
   }
   for (const auto& p : set.powers) {

@@ -125,7 +125,8 @@ struct AngularSet {
   struct Angle { int value, slope; Window window; };
 
   std::vector<std::pair<double, int>> bases;  // lam, array
-  std::vector<Product> products;
+  std::vector<Product> products;              // in the order in which they can be made
+  int products_of_values = 0;                 // the first ones, which serve all values
   std::vector<Power> powers;                  // exponents that are no positive integers
   std::vector<Angle> angles;
   int num_arrays = 1;                         // array 0 holds ones
@@ -136,6 +137,7 @@ struct AngularSet {
   explicit AngularSet(Reader& in) {
     const bool windows = in.integer(0, 1);
     const int count = in.count();
+    std::vector<std::pair<double, double>> shapes;  // zeta, lam
     for (int a = 0; a < count; ++a) {
       if (windows) {
         Window w{in.integer(BUMP, STEP4), false, in.number(), 0};
@@ -147,12 +149,14 @@ struct AngularSet {
         slope_factor.push_back(1);
       } else {
         const double zeta = in.number(), lam = in.number();
+        shapes.push_back({zeta, lam});
         value.push_back(power(lam, zeta));
-        slope.push_back(power(lam, zeta - 1));
         value_factor.push_back(2);
         slope_factor.push_back(zeta * lam);
       }
     }
+    products_of_values = int(products.size());
+    for (const auto& [zeta, lam] : shapes) slope.push_back(power(lam, zeta - 1));
   }
 
  private:

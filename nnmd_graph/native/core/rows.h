@@ -28,6 +28,7 @@ struct Rows {
   int size = 0;                     // with what fills up
   std::vector<int> begin, end;      // of each element; `end` without what fills up
   std::vector<int64_t> edge;        // of each place; -1: nobody
+  std::vector<int> number;          // of that edge among those of the centre
   T *x, *y, *z, *r2, *r, *per_r;    // vec, |vec|^2, |vec|, 1 / |vec|
   T *gx, *gy, *gz, *along;          // dE/dvec = (gx, gy, gz) + along * vec
   T *ux, *uy, *uz, *u_dot_r;        // a change of vec, and its product with vec
@@ -56,7 +57,8 @@ struct Rows {
       const T square = length2(v);
       if (!(square < far2)) continue;
       const int at = end[in.element_of(n)]++;
-      x[at] = v[0], y[at] = v[1], z[at] = v[2], r2[at] = square, edge[at] = in.edge[n];
+      x[at] = v[0], y[at] = v[1], z[at] = v[2], r2[at] = square;
+      edge[at] = in.edge[n], number[at] = n;
     }
     for (int n = 0; n < size; n += lanes<T>) {
       const Vec<T> dist = root<T>(load<T>(r2 + n));
@@ -70,14 +72,14 @@ struct Rows {
     for (T* g : {gx, gy, gz, along}) std::fill(g, g + size, T(0));
   }
 
-  // Call f(edge, vec, dE/dvec) for each neighbour.
+  // Call f(place, vec, dE/dvec) for each neighbour.
   template <class F>
   void for_gradient(F f) const {
     for (int n = 0; n < size; ++n) {
       if (edge[n] < 0) continue;
       const T vec[3] = {x[n], y[n], z[n]};
       const T g[3] = {gx[n] + along[n] * x[n], gy[n] + along[n] * y[n], gz[n] + along[n] * z[n]};
-      f(edge[n], vec, g);
+      f(n, vec, g);
     }
   }
 
@@ -99,6 +101,7 @@ struct Rows {
     for (T** a : {&x, &y, &z, &r2, &r, &per_r, &gx, &gy, &gz, &along, &ux, &uy, &uz, &u_dot_r})
       *a = p, p += stride;
     edge.resize(size);
+    number.resize(size);
   }
 
   Array<T> memory_;

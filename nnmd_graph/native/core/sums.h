@@ -24,6 +24,8 @@ struct Workspace {
   int num_kept = 0;
   std::vector<int> sum_of;         // of each strip that is kept, the number of its sum
   NetScratch<T> net;
+  std::vector<double> x;           // [F]: sums before they are rounded to T
+  std::vector<T> vec, w;           // [n, 3], edge vectors; [F], dE/dx
 };
 
 constexpr int MAX_KEPT = 256;    // strips of a centre; of more the pairs are gathered once more
@@ -154,7 +156,7 @@ void values_at(const FunctionSet& set, Workspace<T>& work, double* x) {
         [&](Strip<T>& s) {
           const int n = whole<T>(s.count);
           if (sum.narrow) pair_distances<T, KEEP>(radial, s, n);
-          angular_factors<T>(sum.angular, s.cos, n, scratch.angular);
+          angular_factors<T, false>(sum.angular, s.cos, n, scratch.angular);
           for (int b = 0; b < radial.size(); ++b) {
             const T *q = s.sides + b * STRIP, *p = s.rho + b * STRIP;
             if (sum.narrow) {
@@ -188,7 +190,7 @@ template <class T>
 void strip_pullback(const PairSum& sum, const T* w, Workspace<T>& work, const Strip<T>& s) {
   const int n = whole<T>(s.count), num_b = int(sum.functions.size());
   Scratch<T>& to = work.scratch;
-  angular_factors<T>(sum.angular, s.cos, n, to.angular);
+  angular_factors<T, true>(sum.angular, s.cos, n, to.angular);
   for (int i = 0; i < n; i += lanes<T>) {
     store<T>(to.by_cos + i, Vec<T>{});
     store<T>(to.by_square + i, Vec<T>{});
@@ -265,7 +267,7 @@ void change_at(const FunctionSet& set, Workspace<T>& work, double* dx) {
         [&](Strip<T>& s) {
           const int n = whole<T>(s.count);
           if (sum.narrow) pair_distances<T, true>(radial, s, n);
-          angular_factors<T>(angular, s.cos, n, to.angular);
+          angular_factors<T, true>(angular, s.cos, n, to.angular);
           for (int b = 0; b < radial.size(); ++b) {
             const size_t at = size_t(b) * STRIP;
             for (int i = 0; i < n; i += lanes<T>) {
