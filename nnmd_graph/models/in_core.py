@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import structure_index
@@ -76,7 +76,7 @@ def nets_of(
         baseline: Scale and energies of isolated atoms.
     """
     modules = [readout, baseline, *([] if scaler is None else [scaler])]
-    weights = [w for m in modules for w in (*m.parameters(), *m.buffers())]
+    weights = [w for module in modules for w in _tensors(module)]
     kept = _KEPT.get(readout)
     if kept is not None and kept[0] is functions and _same(kept[1], weights):
         return kept[2]
@@ -94,6 +94,16 @@ def nets_of(
     )
     _KEPT[readout] = functions, [w.detach().clone() for w in weights], nets
     return nets
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers; ``parameters()`` takes longer than the core for a molecule."""
+    for own in (*module._parameters.values(), *module._buffers.values()):
+        if own is not None:
+            yield own
+    for part in module._modules.values():
+        if part is not None:
+            yield from _tensors(part)
 
 
 def _same(before: Sequence[Tensor], now: Sequence[Tensor]) -> bool:

@@ -15,6 +15,7 @@ from nnmd_graph.elements import atomic_number
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import check_graph, edge_vectors
 from nnmd_graph.graph.neighbors import check_cutoff
+from nnmd_graph.native.operations import usable
 from nnmd_graph.nn.cutoff import CutoffFunction
 from nnmd_graph.nn.first_layer import Columns
 from nnmd_graph.nn.origins import Origins
@@ -109,6 +110,7 @@ class ACSF(FixedRepresentation):
                 sets[same] = FunctionSet(own, self.species, fc)
             self._sets.append(sets[same])
         self.num_features = max(map(len, self._functions_of.values()))
+        self._is_native = all(f.is_native for f in self.functions)
         self._in_core: NativeFunctions | None = None
 
     @classmethod
@@ -212,7 +214,7 @@ class ACSF(FixedRepresentation):
     def native(self, graph: AtomicGraph) -> NativeFunctions | None:
         """The functions in the native core; None: it is not there, or does not know all of them."""
         check_graph(graph)
-        core = NativeFunctions.core_for(self.functions, graph)
+        core = usable(graph.pos) if self._is_native else None
         if core is not None and self._in_core is None:
             each = [self._functions_of[z] for z in self.species]
             fc = CutoffFunction(self.cutoff_function, self.inner_cutoff)

@@ -11,7 +11,7 @@ from torch import Tensor
 from nnmd_graph.graph.atomic_graph import AtomicGraph
 from nnmd_graph.graph.geometry import edge_vectors
 from nnmd_graph.native.library import Library
-from nnmd_graph.native.operations import Plan, usable, values, vjp
+from nnmd_graph.native.operations import Plan, values, vjp
 from nnmd_graph.nn.cutoff import CutoffFunction
 from nnmd_graph.nn.species import species_ids
 from nnmd_graph.representations.chunks import NativeChunk, PullbackOfEdges
@@ -49,11 +49,6 @@ class NativeFunctions:
         num_features = max(map(len, functions_of))
         ints, numbers = plan_of(functions_of, species, num_features, fc)
         self.plan = Plan(core, ints, numbers, num_features, self._by_tensors)
-
-    @staticmethod
-    def core_for(functions: Sequence[SymmetryFunction], graph: AtomicGraph) -> Library | None:
-        """The native core, if it is there, knows the functions and has the numbers of the graph."""
-        return usable(graph.pos) if all(f.is_native for f in functions) else None
 
     def __call__(self, graph: AtomicGraph) -> Tensor:
         """Values [N, F]; differentiable by edge vectors, to any order."""
