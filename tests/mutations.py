@@ -32,6 +32,7 @@ class Mutation:
 
 PHYSICS = "tests/physics/test_models.py"
 M, R, T = "nnmd_graph/models/", "nnmd_graph/representations/", "nnmd_graph/training/"
+CORE = "nnmd_graph/native/core/"
 MUTATIONS = {
     1: Mutation(
         "sign of the stress on the autograd path",
@@ -128,7 +129,7 @@ MUTATIONS = {
                 "pass",
             ),
         ),
-        f"{PHYSICS}::TestBPNNCosine",
+        f"{PHYSICS}::TestBPNNByTensors",
     ),
     11: Mutation(
         "list kept for the whole skin instead of half of it",
@@ -239,6 +240,21 @@ MUTATIONS = {
             ),
         ),
         "tests/workflow/test_dynamics.py",
+    ),
+    22: Mutation(
+        "native core: force of the distance between neighbours on one of them only",
+        ((CORE + "pairs.h", "        along_k += apart;\n", ""),),
+        f"{PHYSICS}::TestBPNNCosine",
+    ),
+    23: Mutation(
+        "native core: forces without the scale of the energies",
+        ((CORE + "nets.h", "back[0] = T(factor);", "back[0] = T(1);"),),
+        f"{PHYSICS}::TestBPNNCosine",
+    ),
+    24: Mutation(
+        "native core: change of narrow functions without that of the distance between neighbours",
+        ((CORE + "sums.h", " + product * slope * load<T>(to.d_square + i)", ""),),
+        "tests/representations/symmetry/test_native.py",
     ),
 }
 

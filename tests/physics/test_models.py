@@ -77,6 +77,13 @@ class TestBPNNCosine(ModelTests, AseDerivativeTests):
         return BPNN(ACSF(species, cutoff, functions), (8, 6))
 
 
+@pytest.mark.usefixtures("by_tensors")
+class TestBPNNByTensors(TestBPNNCosine):
+    """The same on tensor operations, as on a GPU or where there is no compiler."""
+
+    structures = (triclinic, slab, ethanol)
+
+
 @pytest.mark.slow
 class TestBPNNTanh3(ModelTests):
     """Every function with every parameter, and an element that the structure lacks."""
