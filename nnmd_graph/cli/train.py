@@ -125,7 +125,8 @@ def train(
 def _config(
     sources: Sequence[Path], overrides: dict[str, Any], output: Path, resume: bool
 ) -> Config:
-    from nnmd_graph.config.config import override, parse_config, read_config
+    from nnmd_graph.config.config import parse_config, read_config
+    from nnmd_graph.config.loading import override
 
     configs = [path for path in sources if path.suffix.lower() in CONFIG_SUFFIXES]
     data = [path for path in sources if path not in configs]

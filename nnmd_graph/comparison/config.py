@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from nnmd_graph.config.config import Config, LossConfig, override
+from nnmd_graph.config.config import Config, LossConfig
 from nnmd_graph.config.data import DataConfig, Part
 from nnmd_graph.config.files import located, map_parts, write_settings
-from nnmd_graph.config.loading import check_kind, load_yaml
+from nnmd_graph.config.loading import load_settings
 from nnmd_graph.config.model import ModelConfig
 from nnmd_graph.sections import Section, validation_message
 from nnmd_graph.training.settings import DEVICE, TrainingConfig
@@ -231,10 +231,7 @@ def read_comparison(
         ValueError: the file is no YAML or empty; see `parse_comparison`.
     """
     path = Path(path)
-    values = load_yaml(path)
-    check_kind(values, path, list(ComparisonConfig.model_fields))
-    for key, value in (overrides or {}).items():
-        override(values, key, value)
+    values = load_settings(path, list(ComparisonConfig.model_fields), overrides or {})
     return _map_files(parse_comparison(values, str(path)), lambda file: located(file, path.parent))
 
 

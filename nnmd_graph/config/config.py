@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from nnmd_graph.choices import BALANCED, LOSS_ERRORS, LOSS_WEIGHTS
 from nnmd_graph.config.data import DataConfig
 from nnmd_graph.config.files import located, map_parts, write_settings
-from nnmd_graph.config.loading import check_kind, load_yaml
+from nnmd_graph.config.loading import load_settings
 from nnmd_graph.config.model import ModelConfig
 from nnmd_graph.quantities import quantity_of
 from nnmd_graph.sections import OneOf, Section, validation_message
@@ -147,22 +147,9 @@ def read_config(path: str | os.PathLike[str], overrides: Mapping[str, Any] | Non
         ValueError: the file is no YAML or empty; see `parse_config`.
     """
     path = Path(path)
-    values = load_yaml(path)
-    check_kind(values, path, list(Config.model_fields))
-    for key, value in (overrides or {}).items():
-        override(values, key, value)
+    values = load_settings(path, list(Config.model_fields), overrides or {})
     config = parse_config(values, str(path))
     return _map_files(config, lambda file: located(file, path.parent))
-
-
-def override(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set `values["a"]["b"]` by the dotted key "a.b"."""
-    *sections, last = key.split(".")
-    for section in sections:
-        if not isinstance(values.get(section), dict):
-            values[section] = {}
-        values = values[section]
-    values[last] = value
 
 
 def write_config(config: Config, path: str | os.PathLike[str]) -> Path:
@@ -200,17 +187,18 @@ def _starts_from_file(section: Section) -> bool:
 
 def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     """Find the differences, by dotted key: {"model.cutoff": (5.0, 6.0)}."""
-    before, after = (dict(_flat(config.model_dump(mode="json"))) for config in (old, new))
+    before, after = (dict(flat(config.model_dump(mode="json"))) for config in (old, new))
     keys = [*before, *(key for key in after if key not in before)]
     pairs = {key: (before.get(key), after.get(key)) for key in keys}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Give all values by their dotted keys."""
     for key, value in values.items():
         # Free-form mappings are compared whole
         if isinstance(value, dict) and key not in FREE_FORM:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +115,36 @@ def _check_size(text: str) -> None:
             )
 
 
-def check_kind(values: Any, path: Path, sections: Sequence[str]) -> None:
-    """Refuse a YAML file that is a list or a word.
+def load_settings(
+    path: Path, sections: Sequence[str], overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Read a file of settings, with other values in place of some of them.
+
+    Args:
+        path: the file.
+        sections: names of the sections that there may be.
+        overrides: values by dotted key, ``{"model.cutoff": 6.0}``.
 
     Raises:
-        ValueError: `values` is no mapping.
+        FileNotFoundError: there is no such file.
+        ValueError: it is no YAML, empty, a list or a word.
     """
+    values = load_yaml(path)
     if not isinstance(values, dict):
         raise ValueError(
             f"`config`: expected sections {list(sections)}, got {type(values).__name__} in "
             f"'{path}'; write for example data: {{train: li.extxyz}}"
         )
+    for key, value in overrides.items():
+        override(values, key, value)
+    return values
+
+
+def override(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set `values["a"]["b"]` by the dotted key "a.b"."""
+    *sections, last = key.split(".")
+    for section in sections:
+        if not isinstance(values.get(section), dict):
+            values[section] = {}
+        values = values[section]
+    values[last] = value

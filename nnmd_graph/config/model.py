@@ -93,7 +93,7 @@ class RepresentationConfig(Section):
             for name in ("embedding_dim", "channels", "init"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(
-                        f"`{name}` belongs to embedded_acsf, got it with {self.name!r}; set "
+                        f"`{name}`: expected embedded_acsf beside it, got {self.name!r}; set "
                         "`model.representation.name: embedded_acsf`"
                     )
         return self
@@ -193,7 +193,7 @@ class ModelConfig(Section):
         embedded = self.representation.name == "embedded_acsf"
         if self.name == "bpnn" and self.readout == "shared" and not embedded:
             raise ValueError(
-                "`readout: shared` needs vectors of the elements, got representation "
+                "`readout: shared`: expected a representation with vectors of the elements, got "
                 f"{self.representation.name!r}; set `model.name: embedded`"
             )
         return self

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nnmd_graph.addresses import model_file
-from nnmd_graph.config.config import Config
+from nnmd_graph.config.config import Config, flat
 from nnmd_graph.models import Potential
 from nnmd_graph.models.checkpoint import describe
 from nnmd_graph.naming import naming
@@ -111,7 +110,7 @@ def _settings(part: dict[str, Any], section: str) -> dict[str, Any]:
 
 def _check_same_model(config: Config, init: Potential) -> None:
     """Refuse given settings of the model that differ from those of the file."""
-    given = dict(_flat(config.model.model_dump(exclude_unset=True)))
+    given = dict(flat(config.model.model_dump(exclude_unset=True)))
     if given.get(DIM, 0) is None and given.get("representation.channels") is None:
         given[DIM] = EMBEDDING_DIM  # the meaning of null
     there = settings_of_model(init)
@@ -142,11 +141,3 @@ def _function_difference(config: Config, init: Potential) -> list[str]:
         return []
     sizes = [len(functions) for functions in sets]
     return [f"`model.representation` has other functions, {sizes[0]} there and {sizes[1]} here"]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and key != "options":
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -48,10 +48,13 @@ def test_the_short_name_is_spelt_out() -> None:
 
 def test_wrong_settings_are_named() -> None:
     wrong = {"model": {"readout": "shared"}}
-    with pytest.raises(ValueError, match="`readout: shared` needs vectors.*model.name: embedded"):
+    with pytest.raises(
+        ValueError,
+        match="`readout: shared`: expected a representation with vectors.*model.name: embedded",
+    ):
         parse_config(wrong)
     wrong = {"model": {"representation": {"embedding_dim": 4}}}
-    with pytest.raises(ValueError, match="`embedding_dim` belongs to embedded_acsf"):
+    with pytest.raises(ValueError, match="`embedding_dim`: expected embedded_acsf beside it"):
         parse_config(wrong)
     both = {"embedding_dim": 4, "channels": 20}
     with pytest.raises(ValueError, match="expected `embedding_dim` or `channels`, got 4 and 20"):
