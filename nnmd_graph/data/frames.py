@@ -65,7 +65,7 @@ def check_structure(atoms: Any) -> None:
             )
     check_atomic_numbers(atoms.numbers)
     periodic = atoms.cell.array[atoms.pbc]
-    if np.linalg.matrix_rank(periodic) < len(periodic):
+    if len(periodic) and np.linalg.matrix_rank(periodic) < len(periodic):
         raise ValueError(
             f"`cell`: expected vectors that span a volume in the periodic directions "
             f"{atoms.pbc.tolist()}, got {atoms.cell.array.tolist()}; set the cell, or `pbc` to "
