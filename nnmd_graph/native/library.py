@@ -14,7 +14,7 @@ from nnmd_graph.native.building import NotBuilt, built, cache_folder
 SWITCH = "NNMD_GRAPH_NATIVE"
 """Environment variable; 0 leaves the native core out."""
 
-INTERFACE = 3
+INTERFACE = 4
 """Version of the C interface that this package speaks."""
 
 LOST = "symmetry functions run on tensor operations, some times slower"

@@ -27,6 +27,7 @@ struct Strip {
   T *cos, *square;            // cos theta, r_jk^2
   T* sides;                   // [B, STRIP]: rho_b(r_ij) rho_b(r_ik)
   T *rho, *rho_slope;         // [B, STRIP]: of r_jk
+  Array<T> angular;           // [num_arrays, STRIP], where it is kept
 
   void make_room(int num_b) {
     T* p = memory_.room_for(size_t(STRIP) * (2 + 3 * num_b));
@@ -140,8 +141,10 @@ void for_strips(const PairSum& sum, const RadialSet& set, const Rows<T>& rows, c
 //     d cos / d r_j  = r_k / (r_ij r_ik) - cos r_j / r_ij^2
 //     d r_jk^2 / d r_j = 2 (r_j - r_k)
 //     d rho_b(r_ij) / d r_j = slope_b r_j
+//
+// The sides are those of the radial factors first_b .. end_b.
 template <class T>
-void spread(const PairSum& sum, int num_b, Rows<T>& rows, const Side<T>& one, const Side<T>& other,
+void spread(const PairSum& sum, int first_b, int end_b, Rows<T>& rows, const Side<T>& one, const Side<T>& other,
             const Strip<T>& strip, const Scratch<T>& by) {
   const size_t stride = one.rho.stride;
   int from = 0;
@@ -165,7 +168,7 @@ void spread(const PairSum& sum, int num_b, Rows<T>& rows, const Side<T>& one, co
         along_j += apart;
         along_k += apart;
       }
-      for (int b = 0; b < num_b; ++b) {
+      for (int b = first_b; b < end_b; ++b) {
         const Vec<T> by_side = expand(m, by.by_sides + b * STRIP + from);
         const size_t at = b * stride;
         along_j += by_side * load<T>(other.rho.value + at + k) * one.rho.slope[at + j];

@@ -15,21 +15,21 @@
 
 namespace nnmd {
 
+constexpr int MAX_KEPT = 256;    // strips of a centre; of more the pairs are gathered once more
+constexpr int MAX_TOGETHER = 8;  // functions whose sums stay in registers
+
 template <class T>
 struct Workspace {
   Rows<T> rows;
   Tables<T> tables;
   Scratch<T> scratch;
   std::deque<Strip<T>> strips{1};  // more than one where they are kept
-  int num_kept = 0;
+  int num_kept = 0, most = MAX_KEPT;
   std::vector<int> sum_of;         // of each strip that is kept, the number of its sum
   NetScratch<T> net;
   std::vector<double> x;           // [F]: sums before they are rounded to T
   std::vector<T> vec, w;           // [n, 3], edge vectors; [F], dE/dx
 };
-
-constexpr int MAX_KEPT = 256;    // strips of a centre; of more the pairs are gathered once more
-constexpr int MAX_TOGETHER = 8;  // functions whose sums stay in registers
 
 // Call f(std::integral_constant) for n in 1 .. N.
 template <int N, class F>
@@ -147,7 +147,7 @@ void values_at(const FunctionSet& set, Workspace<T>& work, double* x) {
     const auto next = [&]() -> Strip<T>& {
       if (!KEEP) return work.strips[0];
       work.sum_of.push_back(int(number));
-      const size_t at = size_t(std::min(work.num_kept++, MAX_KEPT));
+      const size_t at = size_t(std::min(work.num_kept++, work.most));
       if (at == work.strips.size()) work.strips.emplace_back();
       return work.strips[at];
     };
@@ -211,7 +211,7 @@ void strip_pullback(const PairSum& sum, const T* w, Workspace<T>& work, const St
       store<T>(to.by_sides + at + i, by_side);
     }
   }
-  spread<T>(sum, num_b, work.rows, work.tables[sum.first], work.tables[sum.second], s, to);
+  spread<T>(sum, 0, num_b, work.rows, work.tables[sum.first], work.tables[sum.second], s, to);
 }
 
 // Add dE/dvec of w = dE/dx [F] to the rows' gradient, which is zero before.
@@ -233,12 +233,77 @@ void pullback_at(const FunctionSet& set, const T* w, Workspace<T>& work) {
 // The same from the strips that `values_at` has kept
 template <class T>
 void pullback_kept(const FunctionSet& set, const T* w, Workspace<T>& work) {
-  if (work.num_kept > MAX_KEPT) return pullback_at<T>(set, w, work);
+  if (work.num_kept > work.most) return pullback_at<T>(set, w, work);
   radial_pullback<T>(set, w, work);
   for (int n = 0; n < work.num_kept; ++n) {
     const PairSum& sum = set.pairs[work.sum_of[n]];
     work.scratch.make_room(int(sum.functions.size()), sum.angular.num_arrays);
     strip_pullback<T>(sum, w, work, work.strips[n]);
+  }
+}
+
+// -- Jacobian ----------------------------------------------------------------------------------------
+// The pullback of w = 1 for one function of a sum, from a strip whose factors are all there
+template <class T>
+void function_pullback(const PairSum& sum, int b, int a, Workspace<T>& work, const Strip<T>& s) {
+  const int n = whole<T>(s.count);
+  const size_t at = size_t(b) * STRIP;
+  const AngularSet& set = sum.angular;
+  Scratch<T>& to = work.scratch;
+  const T *values = s.angular.get() + size_t(set.value[a]) * STRIP,
+          *slopes = s.angular.get() + size_t(set.slope[a]) * STRIP;
+  const T by_value = T(set.value_factor[a]), by_slope = T(set.slope_factor[a]);
+  for (int i = 0; i < n; i += lanes<T>) {
+    const Vec<T> q = load<T>(s.sides + at + i);
+    Vec<T> by_side = by_value * load<T>(values + i), by_cos = by_slope * load<T>(slopes + i) * q;
+    if (sum.narrow) {
+      const Vec<T> p = load<T>(s.rho + at + i);
+      store<T>(to.by_square + i, q * by_side * load<T>(s.rho_slope + at + i));
+      by_side *= p;
+      by_cos *= p;
+    }
+    store<T>(to.by_cos + i, by_cos);
+    store<T>(to.by_sides + at + i, by_side);
+  }
+  spread<T>(sum, b, b + 1, work.rows, work.tables[sum.first], work.tables[sum.second], s, to);
+}
+
+// x [F], zero before, and dx/dvec: `add(place, column, g)` is called for the neighbour at each place,
+// once or more for a column.
+template <class T, class Add>
+void jacobian_at(const FunctionSet& set, Workspace<T>& work, double* x, Add add) {
+  work.most = std::numeric_limits<int>::max();
+  values_at<T, true>(set, work, x);
+  work.most = MAX_KEPT;
+  Rows<T>& rows = work.rows;
+  const auto collect = [&](int column) {
+    rows.for_gradient([&](int place, const T*, const T* g) { add(place, column, g); });
+    rows.clear_gradient();
+  };
+  rows.clear_gradient();
+  for (const RadialSum& sum : set.radial) {
+    const Side<T>& side = work.tables[sum.table];
+    for (size_t b = 0; b < sum.columns.size(); ++b) {
+      const T* slope = side.rho.slope + b * side.rho.stride;
+      std::copy(slope + side.begin, slope + side.end, rows.along + side.begin);
+      collect(sum.columns[b]);
+    }
+  }
+  for (int first = 0, end; first < work.num_kept; first = end) {
+    const int number = work.sum_of[first];
+    const PairSum& sum = set.pairs[number];
+    work.scratch.make_room(int(sum.functions.size()), sum.angular.num_arrays);
+    for (end = first; end < work.num_kept && work.sum_of[end] == number; ++end) {
+      Strip<T>& s = work.strips[end];
+      T* arrays = s.angular.room_for(size_t(sum.angular.num_arrays) * STRIP);
+      angular_factors<T, true>(sum.angular, s.cos, whole<T>(s.count), arrays);
+    }
+    for (size_t b = 0; b < sum.functions.size(); ++b)
+      for (const auto& f : sum.functions[b]) {
+        for (int n = first; n < end; ++n)
+          function_pullback<T>(sum, int(b), f.a, work, work.strips[n]);
+        collect(f.column);
+      }
   }
 }
 

@@ -217,6 +217,20 @@ int jvp(const Plan& plan, const Graph<T>& graph, Range range, const T* u, T* dx)
                             });
 }
 
+// x [count, F] and dx/dvec [E, 3, F], zero before
+template <class T>
+int jacobian(const Plan& plan, const Graph<T>& graph, Range range, T* x, T* by_edge) {
+  const int num_features = plan.num_features;
+  return for_range<T, true>(
+      plan, graph, range, [&](int64_t i, const FunctionSet& set, Workspace<T>& work) {
+        jacobian_at<T>(set, work, work.x.data(), [&](int place, int column, const T* g) {
+          T* to = by_edge + 3 * work.rows.edge[place] * num_features + column;
+          for (int c = 0; c < 3; ++c) to[c * num_features] += g[c];
+        });
+        copy_row<T>(work.x, x + i * num_features);
+      });
+}
+
 // The derivatives of a few centres by their edges, until they are added to forces and virial: in the
 // order of the edges, so that sums do not depend on the number of threads.
 template <class T>
@@ -309,7 +323,7 @@ void* made(Arguments&&... arguments) try {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-EXPORT int nnmd_interface() { return 3; }  // raised when anything here changes
+EXPORT int nnmd_interface() { return 4; }  // raised when anything here changes
 EXPORT int nnmd_vector_bytes() { return NNMD_VECTOR_BYTES; }
 
 // A plan, or null where the arrays are none
@@ -333,6 +347,9 @@ EXPORT void nnmd_plan_free(void* plan) { delete static_cast<Plan*>(plan); }
     return vjp<T>(PASS, w, by_edge);                                                              \
   }                                                                                               \
   EXPORT int nnmd_jvp_##SUFFIX(GRAPH(T), const T* u, T* dx) { return jvp<T>(PASS, u, dx); }       \
+  EXPORT int nnmd_jacobian_##SUFFIX(GRAPH(T), T* x, T* by_edge) {                                 \
+    return jacobian<T>(PASS, x, by_edge);                                                         \
+  }                                                                                               \
                                                                                                   \
   EXPORT void* nnmd_nets_##SUFFIX(const void* plan, const int64_t* ints, int64_t num_ints,        \
                                   const double* numbers, int64_t num_numbers) {                   \

@@ -231,7 +231,9 @@ class ACSF(FixedRepresentation):
         Returns:
             x [N, F] and jacobian [E, 3, F] in Å^-1.
         """
-        check_graph(graph)
+        native = self.native(graph)
+        if native is not None:
+            return native.jacobian(graph)
         x = graph.pos.new_zeros(graph.num_nodes, self.num_features)
         jacobian = graph.pos.new_zeros(graph.edge_index.shape[1], 3, self.num_features)
         for chunk in self._edge_chunks(graph):

@@ -61,6 +61,15 @@ class NativeFunctions:
         x = self._values(vec, graph, element)
         return x, partial(self._pullback, vec, graph.edge_index, element, every)
 
+    def jacobian(self, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
+        """Values [N, F] and their derivatives by edge vector, [E, 3, F]."""
+        vec, element = edge_vectors(graph).detach(), species_ids(graph.z, self.species)
+        x = vec.new_empty(graph.num_nodes, self.plan.num_features)
+        by_edge = vec.new_zeros(len(vec), 3, self.plan.num_features)
+        at = (0, graph.num_nodes)
+        self.plan.call("jacobian", vec, graph.edge_index, element, *at, x, by_edge)
+        return x, by_edge
+
     def chunks(self, graph: AtomicGraph) -> Iterator[NativeChunk]:
         """Values of consecutive atoms; nothing is recorded for autograd."""
         element = species_ids(graph.z, self.species)

@@ -164,6 +164,18 @@ def test_many_neighbors(functions) -> None:
     check(acsf, graph)
 
 
+@pytest.mark.parametrize(("dtype", "limit"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
+def test_jacobian_is_what_the_pullback_multiplies_with(functions, dtype, limit: float) -> None:
+    acsf = ACSF(SPECIES, R_C, functions)
+    graph = AtomicGraph.from_atoms(structure(6, size=40), R_C + 0.3, dtype=dtype)
+    x, jacobian = acsf.jacobian(graph)
+    same, pullback = acsf.native(graph).with_pullback(graph)
+    assert torch.equal(x, same)
+    w = torch.randn_like(x)
+    by_edge = (jacobian * w[graph.edge_index[1]].unsqueeze(1)).sum(-1)
+    torch.testing.assert_close(by_edge, pullback(w), rtol=limit, atol=limit)
+
+
 def test_order_of_edges_and_longer_lists_change_nothing(functions) -> None:
     acsf = ACSF(SPECIES, R_C, functions)
     x = acsf(AtomicGraph.from_atoms(structure(3), R_C))
