@@ -83,12 +83,12 @@ def test_features_are_not_computed_for_the_count(
 def test_one_warning_that_names_the_worst(potential: Potential) -> None:
     calculator = NNMDCalculator(potential, extrapolation="warn")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         evaluate(calculator, copper(0.05, seed=3))
     with pytest.warns(UserWarning, match=r"`atoms`.*extrapolations.*the worst: .*Cu.*G\d\("):
         evaluate(calculator, copper(0.3))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         evaluate(calculator, copper(0.4))
     assert calculator.num_extrapolating_evaluations == 2
 

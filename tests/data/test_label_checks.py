@@ -41,7 +41,7 @@ def frames(count: int = 20, **more: Any) -> list[Atoms]:
 
 def said(given: Sequence[Atoms], **kwargs: Any) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
         AtomsDataset(given, 3.0, **kwargs)
     return [str(warning.message) for warning in caught]
 
@@ -129,7 +129,7 @@ def test_a_lammps_dump_has_no_energy(
     texts = [DUMP.format(step=n, column=column, first=names[0], second=names[1]) for n in range(2)]
     path.write_text("".join(texts), encoding="utf-8")
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
         dataset = AtomsDataset.read(path, 3.0)
     messages = [str(w.message) for w in caught if "LAMMPS" in str(w.message)]
     assert dataset.has("energy") == 0

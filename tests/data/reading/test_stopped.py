@@ -74,7 +74,7 @@ def testdata() -> Path:
 
 def read(file: Path, format: str | None = None) -> tuple[list[Atoms] | str, list[str]]:
     with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
         try:
             found: list[Atoms] | str = [atoms for atoms, _ in read_frames(file, format=format)]
         except ValueError as error:
