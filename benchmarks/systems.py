@@ -34,6 +34,7 @@ FOLDERS = {
     "Cu2S_144": Folder("Cu2S_PBE"),
     "Cu_narrow_G4": Folder("Cu_narrow_G4"),
     "Cu_wide_G5": Folder("Cu_wide_G5"),
+    "DMABN_polynomial": Folder("DMABN_SCAN"),
 }
 COPPER = "copper_4000"
 
