@@ -18,7 +18,7 @@ from nnmd_graph.comparison.page import cost_table, error_table, nve_table
 from nnmd_graph.comparison.plots import front, learning_sizes, pareto
 from nnmd_graph.comparison.potentials import text_table
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("float64")]
 
 
 def frames(count: int = 3) -> list[Atoms]:
@@ -153,7 +153,6 @@ def test_wrong_data(data: ng.AtomsDataset) -> None:
 
 
 # ---------------------------------------------------------------------------------------- cost
-@pytest.mark.slow
 def test_twice_the_work_takes_twice_the_time_or_so() -> None:
     class Twice(ng.Potential):
         def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -166,7 +165,6 @@ def test_twice_the_work_takes_twice_the_time_or_so() -> None:
     assert 3 * times["once"] < times["often"]
 
 
-@pytest.mark.slow
 def test_memory_is_that_of_the_block() -> None:
     with peak_memory() as before:
         pass

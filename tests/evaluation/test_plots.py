@@ -18,6 +18,8 @@ from nnmd_graph.evaluation import (
 )
 from nnmd_graph.models import Potential
 
+pytestmark = pytest.mark.slow
+
 PNG = b"\x89PNG"
 
 
@@ -81,7 +83,6 @@ def test_many_points_are_a_density_that_holds_each_of_them() -> None:
     assert density.get_array().sum() == predictions.forces_ref.size
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("draw", [parity, error_histogram])
 def test_nan_predictions_and_single_points_are_drawn(draw: object, tmp_path: Path) -> None:
     predictions = many(num_structures=1, size=2)

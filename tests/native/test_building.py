@@ -11,6 +11,8 @@ import pytest
 
 from nnmd_graph.native import building, library, status
 
+pytestmark = pytest.mark.slow
+
 ASK = "from nnmd_graph.native import status; print(status().used, status().text)"
 
 

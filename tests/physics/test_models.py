@@ -236,6 +236,7 @@ class TestStacked(ConvolutionTests):
         return potential
 
 
+@pytest.mark.slow
 class TestRepulsion(ModelTests):
     """A term without a net."""
 
@@ -249,6 +250,7 @@ class TestRepulsion(ModelTests):
     def test_every_weight_has_a_gradient(self) -> None: ...
 
 
+@pytest.mark.slow
 class TestSum(ModelTests):
     """A net, and what it need not learn, which reaches less far."""
 

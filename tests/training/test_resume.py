@@ -30,6 +30,8 @@ from .conftest import (
     without_seconds,
 )
 
+pytestmark = pytest.mark.slow
+
 LAST = Path("checkpoints") / "last.pt"
 
 
@@ -76,7 +78,6 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nnmd_graph.training.run.Schedule", partial(Schedule, patience=2))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("short_patience")
 @pytest.mark.parametrize("name", RUNS)
 def test_an_interrupted_run_ends_like_an_unbroken_one(fit: Fit, tmp_path: Path, name: str) -> None:
@@ -100,7 +101,6 @@ def test_the_plateau_and_the_early_stop_take_place(fit: Fit) -> None:
     assert 4 <= len(fit(**RUNS["early stop"])[1]) < 40
 
 
-@pytest.mark.slow
 def test_every_moment_of_a_run(fit: Fit, tmp_path: Path) -> None:
     """Two batches and one of validation an epoch, two epochs: broken at each of them."""
     settings: dict[str, Any] = {"max_epochs": 2, "checkpoint_seconds": 0.0}
@@ -209,7 +209,6 @@ def test_the_user_may_decide_otherwise_on_precomputing(fit: Fit, tmp_path: Path)
 
 
 # ------------------------------------------------------------------------------ refused checkpoints
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
@@ -327,7 +326,6 @@ for job in given["moments"]:
 """
 
 
-@pytest.mark.slow
 def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
     """SIGKILL in mid-epoch, resumed; again while a checkpoint is written, resumed: the same end."""
     for name, frames in (("train", copper(8)), ("val", copper(3, seed=1))):

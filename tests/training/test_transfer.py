@@ -30,6 +30,8 @@ from .conftest import (
     without_seconds,
 )
 
+pytestmark = pytest.mark.slow
+
 NO_START = pytest.mark.filterwarnings("ignore:`init`. expected a potential that says something")
 """For old models that are hardly trained: E0 alone fit the new data better, which is said."""
 
@@ -67,7 +69,6 @@ def trained() -> Iterator[Potential]:
 
 
 # -------------------------------------------------------------------------------------------- start
-@pytest.mark.slow
 def test_weights_and_scaling_come_from_init(fit: Fit, trained: Potential, tmp_path: Path) -> None:
     trained.save(tmp_path / "model.pt")
     settings: dict[str, Any] = {"learning_rate": 1e-12, "refit_baseline": False, "max_epochs": 1}
@@ -172,7 +173,6 @@ def test_scaling_of_new_features_is_fitted(trained: Potential) -> None:
         assert z.abs().max() < 10.0 and z.mean(0).abs().max() < 1e-3
 
 
-@pytest.mark.slow
 @NO_START
 @pytest.mark.parametrize("kind", ["acsf", "embedded", "gcnn", "stacked"])
 def test_a_new_element_is_learnt(kind: str, float64: None) -> None:
@@ -381,7 +381,6 @@ def test_without_init_a_trained_potential_keeps_its_baseline(fit: Fit, trained: 
 
 
 # ------------------------------------------------------------------------------------------- resume
-@pytest.mark.slow
 def test_a_resumed_fine_tune_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     old = gcnn()
     Trainer(max_epochs=2, device="cpu").fit(old, dataset(copper(6)))
@@ -417,7 +416,6 @@ def test_a_resumed_fine_tune_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     assert set(state["element_weights"]) == {29, 79}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("freeze", ["embedding"]), ("learning_rates", {"readout": 0.5}), ("refit_baseline", False),
@@ -433,7 +431,6 @@ def test_other_settings_are_refused(fit: Fit, tmp_path: Path, setting: str, valu
 
 
 # ------------------------------------------------------------------------------------------ it pays
-@pytest.mark.slow
 def test_a_fine_tuned_potential_beats_one_from_scratch() -> None:
     """Many cells of copper, then six of another level of theory and another lattice constant."""
     old = potential()
@@ -448,7 +445,6 @@ def test_a_fine_tuned_potential_beats_one_from_scratch() -> None:
     assert errors[1] < 0.7 * errors[0]
 
 
-@pytest.mark.slow
 @NO_START
 def test_scaling_of_a_stack_is_fitted_to_new_elements(float64: None) -> None:
     acsf = ACSF(["Cu"], CUTOFF, [G2(eta=0.4), G5(eta=0.02, zeta=2.0, lam=-1.0)])

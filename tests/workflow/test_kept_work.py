@@ -17,6 +17,8 @@ from nnmd_graph.workflow import train_from_config
 
 from .conftest import SMALL, copper
 
+pytestmark = pytest.mark.slow
+
 Settings = Callable[..., dict[str, Any]]
 
 
@@ -68,7 +70,6 @@ def frozen(tmp_path: Path) -> dict[str, Any]:
     return {"transfer": {"freeze": ["readout"]}}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [unlabelled, empty, large_batch, wild, frozen])
 def test_what_cannot_be_trained_costs_nothing(
     settings: Settings, run: Path, tmp_path: Path, wrong: Callable[[Path], dict[str, Any]]
@@ -99,7 +100,6 @@ def test_the_old_run_stays_until_the_first_epoch_is_done(
     assert read_config(run / "config.yaml").seed == 4
 
 
-@pytest.mark.slow
 def test_a_new_run_that_is_broken_off_at_once_can_go_on(
     settings: Settings, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +153,6 @@ def test_a_run_that_has_lost_a_part_does_not_go_on(
     assert contents(run) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["missing", "cut", "edited"])
 def test_a_log_that_was_lost_is_told_and_made_again(run: Path, how: str) -> None:
     values, before = read_config(run / "config.yaml"), (run / "log.csv").read_bytes()

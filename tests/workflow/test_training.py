@@ -18,6 +18,8 @@ from nnmd_graph.workflow.training import FILES
 
 from .conftest import copper
 
+pytestmark = pytest.mark.slow
+
 Settings = Callable[..., dict[str, Any]]
 
 
@@ -26,7 +28,6 @@ def same_weights(a: Potential, b: Potential) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-@pytest.mark.slow
 def test_a_run_writes_all_its_files(settings: Settings, tmp_path: Path) -> None:
     result = train_from_config(settings(), tmp_path / "run")
     written = {str(p.relative_to(result.folder)) for p in result.folder.rglob("*") if p.is_file()}
@@ -52,7 +53,6 @@ def test_the_errors_are_those_of_the_saved_model_on_the_drawn_parts(
         assert result.metrics[name]["forces_mae"] == pytest.approx(expected["forces_mae"])
 
 
-@pytest.mark.slow
 def test_the_config_of_a_run_trains_the_same_model(settings: Settings, tmp_path: Path) -> None:
     first = train_from_config(settings(), tmp_path / "a")
     second = train_from_config(tmp_path / "a" / "config.yaml", tmp_path / "b")
@@ -83,7 +83,6 @@ def test_files_for_validation_and_test_are_used_whole(settings: Settings, tmp_pa
     }
 
 
-@pytest.mark.slow
 def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +106,6 @@ def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
     assert result.metrics == unbroken.metrics
 
 
-@pytest.mark.slow
 def test_a_finished_run_goes_on_to_more_epochs(settings: Settings, tmp_path: Path) -> None:
     train_from_config(settings(), tmp_path / "run")
     result = train_from_config(settings(max_epochs=5), tmp_path / "run", resume=True)
@@ -134,7 +132,6 @@ def test_resuming_with_other_data_is_an_error(
         train_from_config(settings(), tmp_path / "run", resume=True)
 
 
-@pytest.mark.slow
 def test_a_folder_with_a_run_is_left_alone(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")

@@ -122,6 +122,7 @@ RADIAL = [
 FUNCTIONS = st.one_of(*RADIAL, *(st.builds(kind, **ANGULAR, **COMMON) for kind in (G4, G5)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     functions=st.lists(FUNCTIONS, min_size=1, max_size=12, unique=True),
@@ -155,6 +156,7 @@ def test_few_atoms_or_none(functions, symbols: str, distance: float) -> None:
     check(ACSF(SPECIES, R_C, functions), AtomicGraph.from_atoms(atoms, R_C))
 
 
+@pytest.mark.slow
 def test_many_neighbors(functions) -> None:
     """More pairs than a strip has, and neighbours that fill no whole vector."""
     atoms = structure(6, size=60)
