@@ -50,7 +50,7 @@ def md(
         typer.Option(help="Stop after so many (pairs of atom and function, over all steps)."),
     ] = None,
     compile: Annotated[
-        bool, typer.Option(help="Compile the potential, for long runs; needs a C++ compiler.")
+        bool, typer.Option(help="Compile graph convolutions, for long runs; needs a C++ compiler.")
     ] = False,
     committee: Members = None,
     seed: Seed = 0,

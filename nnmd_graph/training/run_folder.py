@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nnmd_graph import addresses
 from nnmd_graph.training.callbacks import COLUMNS, CSVLog, Row
 from nnmd_graph.training.resume import write_checkpoint
 
 LAST = Path("checkpoints") / "last.pt"
 BEST = Path("checkpoints") / "best.pt"
-MODEL, LOG = Path("model.pt"), Path("log.csv")
+MODEL, LOG = Path(addresses.MODEL), Path("log.csv")
 RESULTS = ("metrics.json", "report.html", "parity.png", "errors.png", "learning_curves.png")
 """Files that are written when a training is done."""
 

@@ -150,7 +150,7 @@ def run_md(
         extrapolation: "count", "warn", "error" or "ignore" atoms outside the range of the training
             set, see `NNMDCalculator`.
         max_extrapolations: largest number of them, summed over all steps; None for no limit.
-        compile: compile the potential, for long simulations, see `NNMDCalculator`.
+        compile: compile graph convolutions, for long simulations, see `NNMDCalculator`.
         overwrite: replace files of an earlier simulation.
         progress: show a bar.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nnmd_graph.addresses import model_file
+from nnmd_graph.addresses import MODEL, model_file
 from nnmd_graph.config.config import Config, flat
 from nnmd_graph.models import Potential
 from nnmd_graph.models.checkpoint import describe
@@ -49,7 +49,7 @@ def read_start(config: Config, folder: Path) -> Potential | None:
         return None
     with naming({"path": "transfer.from"}):
         model_file(path)
-    if path.resolve() in (folder.resolve(), (folder / "model.pt").resolve()):
+    if path.resolve() in (folder.resolve(), (folder / MODEL).resolve()):
         raise ValueError(
             f"`transfer.from`: expected a model outside of the folder of the run, got '{path}', "
             "which the run would replace; name another folder (`output`)"
